@@ -1,0 +1,52 @@
+"""The command line `cardiac-valve-landmarks`, short `cvl`. Each command is a module of this package with
+`add_parser(subparsers)`, which sets `run`, a function of the parsed arguments that returns the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import CvlError
+
+#: in the order of the help text
+COMMANDS = ("demo", "detect", "models", "phantom", "train", "evaluate")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cvl", description="Heart-valve landmarks, trajectories and annuli from long-axis cine MR."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        importlib.import_module(f".{command}", __name__).add_parser(subparsers)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Exit status: 0 done, 1 a fault of ours, 2 usage, 3 input, 4 model."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
+        return int(stop.code or 0)
+    try:
+        return options.run(options)
+    except CvlError as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"cvl: error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("cvl: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:  # the last line of defence: say it is ours, and how to report it
+        traceback.print_exc()
+        print(f"cvl: internal error: {error!r}. Please report this with the text above.", file=sys.stderr)
+        return 1

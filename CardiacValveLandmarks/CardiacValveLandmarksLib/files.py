@@ -1,0 +1,68 @@
+"""Output that is written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from .errors import InputError
+
+
+def make_folder(folder: str | os.PathLike) -> Path:
+    """The folder, made if needed. InputError where that cannot be done."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(folder, "a folder that can be written", str(error), "Choose another output folder.") from error
+    return folder
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary path beside `path` (same suffix) that takes its name when the block ends without an error.
+
+    For writers that want a path. On any error the temporary file is removed and an existing `path` is untouched.
+    OSError (disk full, no permission) becomes InputError naming `path`.
+    """
+    path = Path(path)
+    folder = make_folder(path.parent)
+    temporary = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=".partial-", suffix="-" + path.name, dir=folder)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        # mkstemp makes private files; outputs get the permissions any new file would
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            path, "a file that can be written", str(error), "Free some space or choose another folder."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_open(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
+    """Like `open(path, mode)` for writing ("w" is UTF-8 with \\n line ends, or "wb"), whole or not at all."""
+    if mode not in ("w", "wb"):
+        raise ValueError(f"mode: expected 'w' or 'wb', found {mode!r}")
+    text = {"encoding": "utf-8", "newline": "\n"} if mode == "w" else {}
+    with atomic_path(path) as temporary, open(temporary, mode, **text) as stream:
+        yield stream
+
+
+def safe_name(text: str, default: str = "cine") -> str:
+    """`text` reduced to letters, digits, '.', '_' and '-': a file name on every system."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")
+    return name[:80] or default
