@@ -41,8 +41,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         # mkstemp makes private files; outputs get the permissions any new file would
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
     except OSError as error:
         raise InputError(
             path, "a file that can be written", str(error), "Free some space or choose another folder."
@@ -58,7 +58,7 @@ def atomic_open(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     if mode not in ("w", "wb"):
         raise ValueError(f"mode: expected 'w' or 'wb', found {mode!r}")
     text = {"encoding": "utf-8", "newline": "\n"} if mode == "w" else {}
-    with atomic_path(path) as temporary, open(temporary, mode, **text) as stream:
+    with atomic_path(path) as temporary, temporary.open(mode, **text) as stream:
         yield stream
 
 

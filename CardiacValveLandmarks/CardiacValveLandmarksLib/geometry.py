@@ -47,7 +47,7 @@ class SliceGeometry:
 
     @property
     def normal(self) -> np.ndarray:
-        """(3,) unit vector axis0 × axis1. (A DICOM viewer's normal, row direction × column direction, is its opposite.)"""
+        """(3,) unit vector axis0 × axis1: the opposite of DICOM's row direction × column direction."""
         normal = np.cross(self.axis0, self.axis1)
         return normal / np.linalg.norm(normal)
 

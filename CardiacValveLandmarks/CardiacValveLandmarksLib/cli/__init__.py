@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("cvl: interrupted", file=sys.stderr)
         return 130
-    except Exception as error:  # the last line of defence: say it is ours, and how to report it
+    except Exception as error:  # noqa: BLE001 - the last line of defence: say that it is our fault
         traceback.print_exc()
         print(f"cvl: internal error: {error!r}. Please report this with the text above.", file=sys.stderr)
         return 1
