@@ -1,0 +1,309 @@
+"""DICOM files -> cines: grouped by series and slice plane, ordered in time, with geometry and cycle length."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..cine import Cine
+from ..errors import InputError
+from ..files import safe_name
+from ..geometry import SliceGeometry
+from .checks import check_frames
+from .dicom_frames import Damaged, Frame, NotCine, read_headers, read_pixels
+from .result import Scan, Skipped
+from .timing import Ordered, cycle_length, order_frames
+
+_log = logging.getLogger(__name__)
+
+#: two frames lie in one plane within these: mm of the first pixel, and difference of a direction cosine
+_SAME_POSITION_MM, _SAME_DIRECTION = 0.1, 1e-3
+#: files with a series of their own each (some anonymisers) are one cine when there are at least so many alike
+_MIN_STRAYS = 5
+#: ImageType words (after the first two) and ComplexImageComponent values of what is no magnitude image
+_NOT_MAGNITUDE = {"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "PHASE_MAP", "VELOCITY", "VELOCITY MAP"}
+#: an interval between frames this much longer than the median is a gap: a frame is missing
+_GAP = 1.6
+
+
+@dataclass
+class _Series:
+    """Frames that the files say belong together; grouped_by says how that was told."""
+
+    frames: list[Frame]
+    grouped_by: str
+    duplicates: int = 0
+
+    @property
+    def uids(self) -> set[str]:
+        return {frame.series_uid for frame in self.frames}
+
+    @property
+    def folders(self) -> set[Path]:
+        return {frame.path.parent for frame in self.frames}
+
+    @property
+    def source(self) -> str:
+        """The file, or the folder and the series' number or UID."""
+        paths = {frame.path for frame in self.frames}
+        if len(paths) == 1:
+            return str(next(iter(paths)))
+        if len(self.uids) > 1:
+            return str(min(self.folders))
+        first = self.frames[0]
+        number = first.facts.get("SeriesNumber")
+        label = f"series {number:g}" if isinstance(number, float) else f"series {first.series_uid or 'without UID'}"
+        return f"{min(self.folders)} ({label})"
+
+    @property
+    def name(self) -> str:
+        first = self.frames[0]
+        number = first.facts.get("SeriesNumber")
+        parts = [f"{number:g}"] if isinstance(number, float) else []
+        parts += [str(first.facts["SeriesDescription"])] if "SeriesDescription" in first.facts else []
+        single = len({frame.path for frame in self.frames}) == 1
+        return safe_name("_".join(parts) or (first.path.stem if single else first.path.parent.resolve().name))
+
+
+def read_dicom(paths: Sequence[Path]) -> Scan:
+    """All cines in these DICOM files, and what else they hold. Never raises for a single bad file or series."""
+    frames: list[Frame] = []
+    damaged: list[Damaged] = []
+    rejected: dict[tuple[str, str, str], list[NotCine]] = {}
+    for path in paths:
+        try:
+            frames += read_headers(path)
+        except Damaged as error:
+            damaged.append(error)
+        except NotCine as error:
+            rejected.setdefault((error.series_uid or str(path), error.expected, error.found), []).append(error)
+    scan = Scan()
+    for errors in rejected.values():
+        first, more = errors[0], len(errors) - 1
+        found = first.found + (f" (and {more} more files of that series)" if more else "")
+        scan.skipped.append(Skipped(first.path, first.expected, found, first.advice))
+    series = _group(frames)
+    series.sort(key=lambda one: (one.frames[0].facts.get("SeriesNumber", float("inf")), one.source))
+    for error in damaged:
+        _blame(error, series)
+        scan.skipped.append(Skipped.from_error(error))
+    for one in series:
+        if one.frames:
+            _read_series(one, scan)
+    return scan
+
+
+def _group(frames: Sequence[Frame]) -> list[_Series]:
+    by_series: dict[tuple, _Series] = {}
+    seen = set()
+    for frame in frames:
+        # without a UID the folder is the best there is
+        key = (frame.series_uid or frame.path.parent,)
+        one = by_series.setdefault(key, _Series([], "SeriesInstanceUID" if frame.series_uid else "folder"))
+        identity = (frame.instance_uid, frame.index, *key, *frame.times.items(), *_listed(frame.position))
+        if frame.instance_uid and identity in seen:
+            one.duplicates += 1
+            continue
+        seen.add(identity)
+        one.frames.append(frame)
+    # an anonymiser that gives every file a series of its own leaves the folder and the sequence to go by
+    strays: dict[tuple, list[Frame]] = {}
+    for one in by_series.values():
+        if len(one.frames) == 1:
+            strays.setdefault(_likeness(one.frames[0]), []).append(one.frames[0])
+    merged = [
+        _Series(part, "folder and sequence: every file has a SeriesInstanceUID of its own")
+        for part in strays.values()
+        if len(part) >= _MIN_STRAYS
+    ]
+    taken = {frame.series_uid for one in merged for frame in one.frames}
+    return merged + [one for one in by_series.values() if not (len(one.frames) == 1 and one.uids <= taken)]
+
+
+def _likeness(frame: Frame) -> tuple:
+    facts = [frame.facts.get(name) for name in ("SeriesNumber", "SeriesDescription", "SequenceName", "Manufacturer")]
+    numbers = [frame.facts.get(name) for name in ("RepetitionTime", "EchoTime", "FlipAngle", "MagneticFieldStrength")]
+    return (frame.path.parent, frame.shape, frame.image_type, *facts, *numbers, *frame.cycle.items())
+
+
+def _listed(vector: np.ndarray | None) -> list[float]:
+    return [] if vector is None else vector.tolist()
+
+
+def _blame(error: Damaged, series: Sequence[_Series]) -> None:
+    """Empty the series that a damaged file belongs to: a cine with a hole is worse than none.
+
+    Where the file is cut off before its series is named, it belongs to the only series of its folder, if there is
+    but one.
+    """
+    guilty = [one for one in series if error.series_uid and error.series_uid in one.uids]
+    if not guilty:
+        guilty = [one for one in series if error.path and Path(error.path).parent in one.folders]
+        guilty = guilty if len(guilty) == 1 else []
+    for one in guilty:
+        error.found += f"; the series' other {len(one.frames)} images are left out with it"
+        one.frames.clear()
+
+
+def _read_series(series: _Series, scan: Scan) -> None:
+    """Add the cines of one series to the scan, and what is none."""
+    planes = _planes(series.frames)
+    if all(len(plane) == 1 for plane in planes):
+        scan.skipped.append(
+            Skipped(
+                series.source,
+                "a cine (several frames of one slice)",
+                "one frame only" if len(planes) == 1 else f"{len(planes)} slices with one image each",
+                "This is a still image or a localiser; give the folder that holds all frames of the series.",
+            )
+        )
+        return
+    pixels: dict[Path, np.ndarray] = {}
+    found = []
+    for number, plane in enumerate(planes, 1):
+        source = series.source + (f", slice {number}" if len(planes) > 1 else "")
+        try:
+            _check_alike(source, plane)
+            for ordered in order_frames(source, plane):
+                cine = _cine(series, source, ordered, pixels)
+                suffix = f"_slice{number}" if len(planes) > 1 else ""
+                found.append(cine.replace(name=cine.name + suffix))
+        except InputError as error:
+            scan.skipped.append(Skipped.from_error(error))
+    scan.cines.extend(found)
+
+
+def _planes(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """The frames by slice plane, the planes in order along their normal (of SliceLocation without geometry)."""
+    clusters: list[tuple[np.ndarray, list[Frame]]] = []
+    by_key: dict[tuple, list[Frame]] = {}
+    for frame in frames:
+        position, orientation = _listed(frame.position), _listed(frame.orientation)
+        key = (*position, *orientation) if position and orientation else (frame.facts.get("SliceLocation", 0.0),)
+        if key not in by_key:
+            place = np.array(key)
+            limit = np.full(len(key), _SAME_POSITION_MM)
+            limit[3:] = _SAME_DIRECTION
+            near = (c for at, c in clusters if at.shape == place.shape and (np.abs(at - place) <= limit).all())
+            members = next(near, None)
+            if members is None:
+                members = []
+                clusters.append((place, members))
+            by_key[key] = members
+        by_key[key].append(frame)
+
+    def along(cluster: tuple[np.ndarray, list[Frame]]) -> float:
+        place = cluster[0]
+        if len(place) == 1:
+            return float(place[0])
+        return float(place[:3] @ np.cross(clusters[0][0][3:6], clusters[0][0][6:9])) if len(clusters[0][0]) > 1 else 0.0
+
+    return [members for _, members in sorted(clusters, key=along)]
+
+
+def _check_alike(source: str, frames: Sequence[Frame]) -> None:
+    """InputError where the images of one slice differ in size or pixel spacing, or are no magnitude images."""
+    for what, values in (
+        ("size (rows × columns)", [" × ".join(map(str, frame.shape)) for frame in frames]),
+        ("pixel spacing", [" × ".join(f"{part:g}" for part in _listed(frame.spacing)) or "none" for frame in frames]),
+    ):
+        counts = Counter(values)
+        if len(counts) > 1:
+            found = ", ".join(f"{value} in {count} images" for value, count in counts.most_common(4))
+            raise InputError(source, f"images of one {what}", found, "Two series may be mixed: separate them.")
+
+
+def _cine(series: _Series, source: str, ordered: Ordered, pixels: dict[Path, np.ndarray]) -> Cine:
+    frames = ordered.frames
+    first = frames[0]
+    words = {word.upper() for word in first.image_type[2:]} & _NOT_MAGNITUDE
+    if words:
+        raise InputError(source, "magnitude images", f"ImageType with {', '.join(sorted(words))} (phase or complex)")
+    rr, rr_source = cycle_length(source, ordered)
+    stack = np.empty((len(frames), *first.shape), np.float32)
+    for target, frame in zip(stack, frames, strict=True):
+        if frame.path not in pixels:
+            pixels[frame.path] = read_pixels(frame.path)
+        stored = pixels[frame.path]
+        if stored.shape[1:] != frame.shape or frame.index >= len(stored):
+            raise Damaged(frame.path, f"pixels of shape {stored.shape} for images of {frame.shape}")
+        target[:] = stored[frame.index] * frame.slope + frame.intercept
+    if first.inverted:  # MONOCHROME1: the lowest value is white
+        stack = stack.max() + stack.min() - stack
+    check_frames(source, stack)
+    return Cine(
+        stack,
+        geometry=_geometry(source, first),
+        spacing=first.spacing,
+        times_ms=ordered.times_ms,
+        rr_ms=rr,
+        rr_source=rr_source,
+        name=series.name,
+        source=source,
+        study_uid=_only({frame.study_uid for frame in frames}),
+        frame_of_reference_uid=_only({frame.frame_of_reference_uid for frame in frames}),
+        patient_key=_patient_key(first.patient),
+        attributes=_attributes(series, source, ordered),
+    )
+
+
+def _geometry(source: str, frame: Frame) -> SliceGeometry | None:
+    if frame.position is None or frame.orientation is None or frame.spacing is None or not frame.orientation.any():
+        return None
+    row, column = frame.orientation[:3], frame.orientation[3:]
+    try:
+        if abs(np.linalg.norm(row) - 1) > 1e-3 or abs(np.linalg.norm(column) - 1) > 1e-3:
+            raise ValueError("directions are not of length 1")
+        # PixelSpacing is between rows, then between columns; going down the rows is moving along a column
+        return SliceGeometry(frame.position, column * frame.spacing[0], row * frame.spacing[1], frame.thickness)
+    except ValueError as error:
+        found = f"{frame.orientation.tolist()} and spacing {frame.spacing.tolist()} ({error})"
+        raise InputError(source, "two unit directions at a right angle", found, "Export the series again.") from error
+
+
+def _only(values: set[str]) -> str:
+    """The one value, or "" where the frames disagree (an anonymiser's work)."""
+    return values.pop() if len(values) == 1 else ""
+
+
+def _patient_key(patient: tuple[str, str, str]) -> str:
+    return hashlib.sha256("\n".join(patient).encode()).hexdigest()[:12] if any(patient) else ""
+
+
+def _attributes(series: _Series, source: str, ordered: Ordered) -> dict[str, str | float]:
+    first, times = ordered.frames[0], ordered.times_ms
+    names = {
+        "Manufacturer": "manufacturer",
+        "ManufacturerModelName": "model",
+        "MagneticFieldStrength": "field_strength",
+        "SequenceName": "sequence_name",
+        "RepetitionTime": "repetition_time_ms",
+        "EchoTime": "echo_time_ms",
+        "FlipAngle": "flip_angle",
+        "SeriesDescription": "series_description",
+        "SeriesNumber": "series_number",
+    }
+    attributes = {key: first.facts[name] for name, key in names.items() if name in first.facts}
+    attributes["order_source"] = ordered.source
+    attributes["grouped_by"] = series.grouped_by
+    if np.isfinite(first.thickness):
+        attributes["slice_thickness"] = first.thickness
+    if series.duplicates:
+        attributes["duplicates_dropped"] = float(series.duplicates)
+    if times is not None and len(times) > 2:
+        steps = np.diff(times)
+        if steps.max() > _GAP * np.median(steps):
+            attributes["longest_gap_ms"] = float(steps.max())
+            _log.warning(
+                "%s: a frame seems to be missing (%.0f ms between two frames, %.0f ms as a rule)",
+                source,
+                steps.max(),
+                np.median(steps),
+            )
+    return attributes

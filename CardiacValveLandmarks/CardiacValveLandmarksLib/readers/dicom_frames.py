@@ -1,0 +1,348 @@
+"""One DICOM file -> what is needed of each of its frames: first without pixels, then the pixels.
+
+Classic MR images (one frame a file) and enhanced multi-frame ones (PS3.3 C.7.6.16) look alike from here on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+
+MR_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.4": "MR Image Storage",
+    "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR Image Storage",
+    "1.2.840.10008.5.1.4.1.1.4.4": "Legacy Converted Enhanced MR Image Storage",
+}
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+
+#: where an enhanced image keeps what a classic one has at the top
+_FUNCTIONAL_GROUPS = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "NominalCardiacTriggerDelayTime": "CardiacSynchronizationSequence",
+    "ActualCardiacTriggerDelayTime": "CardiacSynchronizationSequence",
+    "NominalPercentageOfCardiacPhase": "CardiacSynchronizationSequence",
+    "RRIntervalTimeNominal": "CardiacSynchronizationSequence",
+    "TemporalPositionIndex": "FrameContentSequence",
+    "FrameReferenceDateTime": "FrameContentSequence",
+    "FrameAcquisitionDateTime": "FrameContentSequence",
+    "FrameType": "MRImageFrameTypeSequence",
+    "ComplexImageComponent": "MRImageFrameTypeSequence",
+    "EffectiveEchoTime": "MREchoSequence",
+}
+_NUMBERS = (
+    "TriggerTime",
+    "NominalCardiacTriggerDelayTime",
+    "ActualCardiacTriggerDelayTime",
+    "NominalPercentageOfCardiacPhase",
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+)
+_CLOCKS = (
+    "FrameReferenceDateTime",
+    "FrameAcquisitionDateTime",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+    "ContentTime",
+)
+_CYCLE = ("NominalInterval", "RRIntervalTimeNominal", "HeartRate")
+_FACTS = ("MagneticFieldStrength", "RepetitionTime", "EchoTime", "FlipAngle", "SliceLocation", "SeriesNumber")
+_WORDS = ("Manufacturer", "ManufacturerModelName", "SeriesDescription", "SequenceName")
+#: pixel attributes; with these alone a file is read and decoded a second time
+_PIXELS = (
+    *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration"),
+)
+_PIXEL_DATA = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+_HEADER = (
+    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"),
+    *("FrameOfReferenceUID", "Modality", "ImageType", "AcquisitionNumber", "EchoNumbers", "TemporalResolution"),
+    *("PatientID", "PatientBirthDate", "PatientName"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *_PIXELS,
+    *_FUNCTIONAL_GROUPS,
+    *_NUMBERS,
+    *_CLOCKS,
+    *_CYCLE,
+    *_FACTS,
+    *_WORDS,
+)
+#: what pydicom raises on files that are cut off or damaged
+PARSE_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+
+class Damaged(InputError):
+    """A file that is DICOM but cut off or unreadable. series_uid is "" where it could not be told."""
+
+    def __init__(self, path: Path, found: str, series_uid: str = "") -> None:
+        super().__init__(path, "a whole DICOM image", found, "Copy or export the file again.")
+        self.series_uid = series_uid
+
+
+class NotCine(InputError):
+    """A sound DICOM file that is no MR image; series_uid lets a report count files by series."""
+
+    def __init__(self, path: Path, expected: str, found: str, series_uid: str, advice: str = "") -> None:
+        super().__init__(path, expected, found, advice)
+        self.series_uid = series_uid
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image: where it is, when it is, and how its stored values become intensities.
+
+    position (3,) LPS mm of the first pixel's centre; orientation (6,) direction cosines along a row, then along a
+    column; spacing (2,) mm between rows, then between columns: all as in DICOM, None where not stated.
+    times: candidates for the order, by attribute; ms for trigger times and clocks, counts and percent otherwise.
+    cycle: what is stated of the heart cycle, by attribute. facts: numbers and words for reports.
+    """
+
+    path: Path
+    index: int
+    instance_uid: str
+    series_uid: str
+    study_uid: str
+    frame_of_reference_uid: str
+    patient: tuple[str, str, str]
+    shape: tuple[int, int]
+    position: np.ndarray | None
+    orientation: np.ndarray | None
+    spacing: np.ndarray | None
+    thickness: float
+    times: dict[str, float]
+    cycle: dict[str, float]
+    temporal_resolution: float | None
+    image_type: tuple[str, ...]
+    echo: str
+    acquisition: str
+    slope: float
+    intercept: float
+    inverted: bool
+    facts: dict[str, str | float] = field(default_factory=dict)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file's first 132 bytes are those of a DICOM file, with or without the preamble."""
+    if head[128:132] == b"DICM":
+        return True
+    # old exports begin with the data set itself: group 0008, or 0002, low element numbers
+    return len(head) >= 8 and head[0] in (2, 8) and head[1] == 0 and head[2] < 0x20 and head[3] == 0
+
+
+def read_headers(path: Path) -> list[Frame]:
+    """The frames of a DICOM file, without pixels. Damaged for a file cut off; NotCine for what is no MR image;
+    an empty list for a DICOMDIR."""
+    import pydicom
+
+    try:
+        with path.open("rb") as stream, _quiet():
+            data = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_HEADER), force=True)
+            rest = path.stat().st_size - stream.tell()
+        series_uid = _series_uid(data)
+        sop_class = str(data.get("SOPClassUID") or data.file_meta.get("MediaStorageSOPClassUID") or "")
+        syntax = str(data.file_meta.get("TransferSyntaxUID") or "")
+    except PARSE_ERRORS as error:
+        raise Damaged(path, f"a file that cannot be read as DICOM ({_first_line(error)})") from error
+    if sop_class == _DICOMDIR:
+        return []
+    if not sop_class and not data:
+        raise Damaged(path, "no data after the DICOM preamble")
+    modality = str(data.get("Modality") or "")
+    if sop_class not in MR_CLASSES and (sop_class or modality != "MR"):
+        name = pydicom.uid.UID(sop_class).name if sop_class else "no SOP class"
+        raise NotCine(path, "MR images", f"{name}, modality {modality or 'not stated'}", series_uid)
+    if "Rows" not in data or "Columns" not in data or (rest <= 0 and syntax != _DEFLATED):
+        raise Damaged(path, "no pixel data (a file cut off, or not an image)", series_uid)
+    try:
+        with _quiet():
+            frames = _frames(path, data, series_uid)
+    except PARSE_ERRORS as error:
+        if isinstance(error, InputError):
+            raise
+        raise Damaged(path, f"attributes that cannot be read ({_first_line(error)})", series_uid) from error
+    native = not syntax or not pydicom.uid.UID(syntax).is_compressed
+    needed = len(frames) * frames[0].shape[0] * frames[0].shape[1] * int(data.get("BitsAllocated", 16)) // 8
+    if native and rest < needed:
+        raise Damaged(path, f"{max(rest, 0)} bytes of pixel data instead of {needed} (the file is cut off)", series_uid)
+    return frames
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """(N, H, W) stored values of a DICOM file, decompressed. Damaged, or InputError where a decoder is missing."""
+    import pydicom
+
+    try:
+        with _quiet():
+            data = pydicom.dcmread(path, specific_tags=[*_PIXELS, *_PIXEL_DATA], force=True)
+            syntax = data.file_meta.get("TransferSyntaxUID")
+            if syntax is None:  # no preamble: the encoding was guessed
+                implicit = data.original_encoding[0]
+                name = "ImplicitVRLittleEndian" if implicit else "ExplicitVRLittleEndian"
+                data.file_meta.TransferSyntaxUID = syntax = getattr(pydicom.uid, name)
+            if syntax.is_compressed and not _can_decode(syntax):
+                raise InputError(
+                    path,
+                    "a transfer syntax that can be decoded here",
+                    f"{syntax.name} ({syntax}) and no decoder for it",
+                    'Install one: pip install "cardiac-valve-landmarks[compressed]".',
+                )
+            pixels = data.pixel_array
+    except InputError:
+        raise
+    except PARSE_ERRORS as error:
+        raise Damaged(path, f"pixel data that cannot be decoded ({_first_line(error)})") from error
+    return pixels.reshape(-1, *pixels.shape[-2:])
+
+
+def _can_decode(syntax) -> bool:
+    try:
+        from pydicom.pixels import get_decoder
+    except ImportError:  # pydicom 2
+        from pydicom import config
+
+        return any(h.supports_transfer_syntax(syntax) and h.is_available() for h in config.pixel_data_handlers)
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """pydicom warns of every value that breaks a rule of its representation; anonymised files are full of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+
+
+def _series_uid(data) -> str:
+    # in a file cut off within the UID, the UID is a part of the real one: trust it when something follows
+    follows = any(tag > 0x0020000E for tag in data.keys())  # noqa: SIM118 - iterating would read the values
+    return str(data.get("SeriesInstanceUID") or "") if follows else ""
+
+
+def _frames(path: Path, data, series_uid: str) -> list[Frame]:
+    samples = int(data.get("SamplesPerPixel", 1) or 1)
+    if samples != 1:
+        raise NotCine(path, "grey images", f"{samples} samples a pixel (colour)", series_uid)
+    count = int(data.get("NumberOfFrames", 1) or 1)
+    shared = list(data.get("SharedFunctionalGroupsSequence") or ())
+    each = list(data.get("PerFrameFunctionalGroupsSequence") or ())
+    if each and len(each) != count:
+        raise Damaged(path, f"{len(each)} per-frame descriptions of {count} frames", series_uid)
+
+    def text(name: str) -> str:
+        value = data.get(name)
+        return "" if value is None else str(value).strip()
+
+    patient = (text("PatientID"), text("PatientBirthDate"), text("PatientName"))
+    frames = []
+    for index in range(count):
+        places = ([each[index]] if each else []) + shared[:1]
+        image_type = _value(data, places, "FrameType") or data.get("ImageType") or ()
+        component = str(_value(data, places, "ComplexImageComponent") or "")
+        numbers = {name: _number(_value(data, places, name)) for name in (*_NUMBERS, *_CYCLE)}
+        clocks = {name: _clock(_value(data, places, name)) for name in _CLOCKS}
+        facts = {name: _number(data.get(name)) for name in _FACTS} | {name: text(name) for name in _WORDS}
+        times = {name: numbers[name] for name in _NUMBERS} | clocks
+        thickness = _number(_value(data, places, "SliceThickness"))
+        slope = _number(_value(data, places, "RescaleSlope"))
+        intercept = _number(_value(data, places, "RescaleIntercept"))
+        frames.append(
+            Frame(
+                path=path,
+                index=index,
+                instance_uid=text("SOPInstanceUID"),
+                series_uid=series_uid,
+                study_uid=text("StudyInstanceUID"),
+                frame_of_reference_uid=text("FrameOfReferenceUID"),
+                patient=patient,
+                shape=(int(data.Rows), int(data.Columns)),
+                position=_vector(_value(data, places, "ImagePositionPatient"), 3),
+                orientation=_vector(_value(data, places, "ImageOrientationPatient"), 6),
+                spacing=_vector(_value(data, places, "PixelSpacing"), 2),
+                thickness=float("nan") if thickness is None else thickness,
+                times={name: value for name, value in times.items() if value is not None},
+                cycle={name: numbers[name] for name in _CYCLE if numbers[name]},
+                temporal_resolution=_number(data.get("TemporalResolution")) or None,
+                image_type=(*(str(part) for part in _listed(image_type)), component),
+                echo=str(_value(data, places, "EffectiveEchoTime") or data.get("EchoNumbers") or ""),
+                acquisition=text("AcquisitionNumber"),
+                slope=1.0 if slope is None else slope,
+                intercept=0.0 if intercept is None else intercept,
+                inverted=text("PhotometricInterpretation") == "MONOCHROME1",
+                facts={name: value for name, value in facts.items() if value not in (None, "")},
+            )
+        )
+    return frames
+
+
+def _value(data, places: Sequence, name: str):
+    """A value of one frame: from its own functional groups, the shared ones, or the top."""
+    group = _FUNCTIONAL_GROUPS.get(name)
+    for place in places:
+        items = place.get(group) if group else None
+        if items and items[0].get(name) not in (None, ""):
+            return items[0].get(name)
+    return data.get(name)
+
+
+def _listed(value) -> Sequence:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _number(value) -> float | None:
+    if value is None or str(value).strip() == "":
+        return None
+    number = float(_listed(value)[0] if not isinstance(value, (int, float)) else value)
+    return number if np.isfinite(number) else None
+
+
+def _vector(value, length: int) -> np.ndarray | None:
+    if value is None or value == "" or len(value) == 0:
+        return None
+    vector = np.array([float(part) for part in value])
+    if vector.shape != (length,) or not np.isfinite(vector).all():
+        raise ValueError(f"expected {length} finite numbers, found {value}")
+    return vector
+
+
+def _clock(value) -> float | None:
+    """DICOM time (HHMMSS.f) or date and time (YYYYMMDDHHMMSS.f&ZZXX) in ms."""
+    text = str(value or "").strip().replace(":", "")
+    whole, _, fraction = text.split("+")[0].split("-")[0].partition(".")
+    if not whole.isdigit() or len(whole) not in (6, 14):
+        return None
+    start = datetime.strptime(whole, "%H%M%S" if len(whole) == 6 else "%Y%m%d%H%M%S")
+    seconds = (start - datetime(1900, 1, 1)).total_seconds()
+    return 1000 * (seconds + float(f"0.{fraction}" if fraction.isdigit() else 0))

@@ -1,0 +1,129 @@
+"""Files and folders -> cines, whatever the format."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from ..cine import Cine
+from ..errors import InputError
+from .dicom import read_dicom
+from .dicom_frames import is_dicom
+from .nifti import read_nifti
+from .nrrd import read_nrrd
+from .result import Scan, Skipped
+
+#: named in the report of a folder when they lie there and are not read; everything else that is no image is passed by
+_OTHER_IMAGES = {
+    *(".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".avi", ".mp4"),
+    *(".mha", ".mhd", ".vtk", ".vti", ".hdr", ".img", ".mat", ".npy", ".npz", ".h5", ".mrb", ".zip", ".tar", ".7z"),
+}
+_DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
+_EXPECTED = "a cine: a DICOM series, a 4-D NIfTI (.nii, .nii.gz) or a sequence (.seq.nrrd)"
+
+
+def scan(path: str | os.PathLike) -> Scan:
+    """All cines in `path`: a folder (with its subfolders), a DICOM file, a NIfTI or an NRRD sequence.
+
+    Cines have names that are unique within the scan. What looks like an image and is no cine is in `skipped`, with
+    the reason. InputError where no cine is left, naming what was found instead.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(path, _EXPECTED, "nothing there", "Check the path.")
+    files = _walk(path) if path.is_dir() else [path]
+    found = Scan()
+    dicom: list[Path] = []
+    others: Counter[str] = Counter()
+    for file in files:
+        kind = _kind(file, alone=file == path)
+        if kind == "dicom":
+            dicom.append(file)
+        elif kind in ("nifti", "nrrd"):
+            try:
+                found.cines.append(read_nifti(file) if kind == "nifti" else read_nrrd(file))
+            except InputError as error:
+                found.skipped.append(Skipped.from_error(error))
+        elif kind == "damaged":
+            found.skipped.append(Skipped(str(file), "a DICOM file", _what(file), "Copy or export the file again."))
+        elif kind:
+            others[kind] += 1
+    series = read_dicom(dicom)
+    found = Scan(_unique_names(series.cines + found.cines), series.skipped + found.skipped)
+    for suffix, count in sorted(others.items()):
+        found.skipped.append(Skipped(str(path), "DICOM, NIfTI or NRRD", f"{count} {suffix} file(s)"))
+    if not found.cines:
+        raise _nothing(path, files, found.skipped)
+    return found
+
+
+def read_cine(path: str | os.PathLike) -> Cine:
+    """The one cine in `path`. InputError where there is none, or more than one (they are listed)."""
+    found = scan(path)
+    if len(found.cines) > 1:
+        listed = "; ".join(f"{cine.name} ({cine.n_frames} frames, {cine.source})" for cine in found.cines[:20])
+        raise InputError(path, "one cine", f"{len(found.cines)}: {listed}", "Give the folder or file of one of them.")
+    return found.cines[0]
+
+
+def _walk(folder: Path) -> list[Path]:
+    """All files below, hidden ones left out, in an order that does not depend on the file system."""
+    files = []
+    errors: list[OSError] = []
+    for root, folders, names in os.walk(folder, onerror=errors.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files += [Path(root) / name for name in sorted(names) if not name.startswith(".")]
+    if errors:
+        raise InputError(errors[0].filename or folder, "a folder that can be read", str(errors[0]))
+    return [file for file in files if file.is_file()]
+
+
+def _kind(file: Path, alone: bool) -> str:
+    """ "dicom", "nifti", "nrrd", "damaged" (named like DICOM, but is not), a suffix of some other image, or ""."""
+    name = file.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        return "nifti"
+    if name.endswith((".nrrd", ".nhdr")):
+        return "nrrd"
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(132)
+    except OSError as error:
+        raise InputError(file, "a file that can be read", str(error)) from error
+    if is_dicom(head):
+        return "dicom"
+    if file.suffix.lower() in _DICOM_SUFFIXES:
+        return "damaged"
+    return file.suffix.lower() if alone or file.suffix.lower() in _OTHER_IMAGES else ""
+
+
+def _what(file: Path) -> str:
+    size = file.stat().st_size
+    return "an empty file" if size == 0 else f"{size} bytes that do not begin as DICOM"
+
+
+def _unique_names(cines: list[Cine]) -> list[Cine]:
+    taken: set[str] = set()
+    named = []
+    for cine in cines:
+        name, number = cine.name, 2
+        while name.lower() in taken:  # file systems that ignore case
+            name, number = f"{cine.name}_{number}", number + 1
+        taken.add(name.lower())
+        named.append(cine if name == cine.name else cine.replace(name=name))
+    return named
+
+
+def _nothing(path: Path, files: list[Path], skipped: list[Skipped]) -> InputError:
+    if len(skipped) == 1:
+        return skipped[0].to_error()
+    if skipped:
+        listed = "; ".join(f"{item.source}: expected {item.expected}, found {item.found}" for item in skipped[:5])
+        more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+        return InputError(path, _EXPECTED, f"none in {len(files)} files ({listed}{more})", skipped[0].advice)
+    if not files:
+        return InputError(path, _EXPECTED, "an empty folder", "Give the folder that holds the series.")
+    suffixes = Counter(file.suffix.lower() or "no suffix" for file in files)
+    kinds = ", ".join(f"{count} × {suffix}" for suffix, count in suffixes.most_common(4))
+    return InputError(path, _EXPECTED, f"{len(files)} file(s) that are no images ({kinds})", "Check the path.")

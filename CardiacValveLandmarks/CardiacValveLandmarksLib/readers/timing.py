@@ -1,0 +1,124 @@
+"""The time order of DICOM frames, and the length of the cardiac cycle.
+
+Never the file name or InstanceNumber: archives and anonymisers rewrite both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from .checks import RR_RANGE_MS, check_interval, cycle_from_frames
+from .dicom_frames import Frame
+
+#: sources of the order, best first: (attribute, is it a time after the R wave or a time of day in ms?)
+_TRIGGER = (
+    "TriggerTime",
+    "NominalCardiacTriggerDelayTime",
+    "ActualCardiacTriggerDelayTime",
+    "NominalPercentageOfCardiacPhase",
+)
+_COUNTED = ("TemporalPositionIdentifier", "TemporalPositionIndex")
+_CLOCK = ("FrameReferenceDateTime", "FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime")
+#: when an image was made orders the frames, but is no time of the heart
+_ORDER_ONLY = ("ContentTime",)
+SOURCES = _TRIGGER + _COUNTED + _CLOCK + _ORDER_ONLY
+
+#: what may tell images of one plane and one time apart, in the order tried
+_SPLITS: tuple[tuple[str, Callable[[Frame], object]], ...] = (
+    ("image type", lambda frame: frame.image_type),
+    ("echo", lambda frame: frame.echo),
+    ("acquisition", lambda frame: frame.acquisition),
+)
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Frames in time order. times_ms is None where the source gives an order only; `source` names the attribute."""
+
+    frames: list[Frame]
+    times_ms: np.ndarray | None
+    source: str
+
+
+def order_frames(path: str | os.PathLike, frames: Sequence[Frame]) -> list[Ordered]:
+    """The frames of one plane in time order: one cine, or several where magnitude and phase images, echoes or
+    repeated acquisitions share their times. InputError where no attribute orders them or two share one time."""
+    for source in SOURCES:
+        having = [frame for frame in frames if source in frame.times]
+        values = {frame.times[source] for frame in having}
+        if len(values) < 2:  # absent, or the same everywhere: it says nothing
+            continue
+        if len(having) < len(frames):
+            missing = next(frame for frame in frames if source not in frame.times)
+            raise InputError(
+                missing.path, f"{source} as in the series' other frames", "none", "Export the series again."
+            )
+        if len(values) == len(frames):
+            return [_ordered(frames, source)]
+        for _, key in _SPLITS:
+            parts: dict[object, list[Frame]] = {}
+            for frame in frames:
+                parts.setdefault(key(frame), []).append(frame)
+            distinct = all(len({frame.times[source] for frame in part}) == len(part) > 1 for part in parts.values())
+            if len(parts) > 1 and distinct:
+                return [_ordered(part, source) for part in parts.values()]
+        raise InputError(
+            path,
+            "one image a time and slice",
+            f"{len(frames)} images with {len(values)} different values of {source}",
+            "Two series may have been mixed, or the export is faulty: export each series to a folder of its own.",
+        )
+    raise InputError(
+        path,
+        f"an attribute that orders the frames in time ({', '.join(SOURCES)})",
+        f"{len(frames)} frames of one slice with none of them",
+        "File names and InstanceNumber are not trusted. Export the series again with its trigger times.",
+    )
+
+
+def _ordered(frames: Sequence[Frame], source: str) -> Ordered:
+    ordered = sorted(frames, key=lambda frame: frame.times[source])
+    values = np.array([frame.times[source] for frame in ordered])
+    first = ordered[0]
+    if source == "NominalPercentageOfCardiacPhase":
+        rr = _stated_cycle(ordered)[0]
+        times = None if rr is None else values / 100 * rr
+    elif source in _COUNTED:
+        times = None if first.temporal_resolution is None else (values - values[0]) * first.temporal_resolution
+    elif source in _CLOCK:
+        times = values - values[0]
+    elif source in _ORDER_ONLY:
+        times = None
+    else:
+        times = values
+    return Ordered(ordered, times, source)
+
+
+def _stated_cycle(frames: Sequence[Frame]) -> tuple[float | None, str]:
+    for name in ("NominalInterval", "RRIntervalTimeNominal", "HeartRate"):
+        values = [frame.cycle[name] for frame in frames if name in frame.cycle]
+        if values:
+            rr = float(np.median(values))
+            rr = 60000 / rr if name == "HeartRate" else rr
+            if RR_RANGE_MS[0] <= rr <= RR_RANGE_MS[1]:
+                return rr, name
+    return None, ""
+
+
+def cycle_length(path: str | os.PathLike, ordered: Ordered) -> tuple[float | None, str]:
+    """(RR in ms or None, where it comes from). InputError where the frames lie too far apart for a cine."""
+    times = ordered.times_ms
+    if times is not None:
+        check_interval(path, times)
+    rr, source = _stated_cycle(ordered.frames)
+    if rr is not None and (times is None or rr > times[-1] - times[0]):
+        return rr, source
+    note = f" ({source} of {rr:g} ms is shorter than the time the frames span)" if rr is not None else ""
+    # frames by the clock may run over several beats: their number says nothing of the cycle
+    counted = cycle_from_frames(times) if ordered.source not in _CLOCK else None
+    return (counted, "frames × interval" + note) if counted is not None else (None, "unknown" + note)
