@@ -1,0 +1,141 @@
+"""What is known of a model: one entry of the catalogue as a type, checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import ModelError
+from .cache import weights_folder
+
+RESOURCES = Path(__file__).resolve().parent.parent / "resources"
+KINDS = ("coordinates", "heatmap")
+INTENSITIES = ("file", "frame", "percentile")
+SYMMETRIES = ("square", "rotations", "none")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a network takes.
+
+    spacing_mm: pixel spacing images are resampled to, None: pixels as they are. size: (rows, columns) or None: any.
+    intensity: "file" (whole cine's range to [0, 1]), "frame" (each frame's), "percentile" (the cine's percentiles).
+    one_handed: trained without mirror images. view_input: takes the view as a second input.
+    """
+
+    spacing_mm: float | None
+    size: tuple[int, int] | None
+    channels: int
+    intensity: str
+    one_handed: bool
+    view_input: bool
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model of the catalogue; the fields of resources/models.schema.json, and
+
+    origin: "built-in", "download", "user" (registered) or "path" (given as a file).
+    path: the weights file, and checksum: its sha256, once `resolve_model` has verified it; before, None and "".
+    """
+
+    id: str
+    title: str
+    kind: str
+    landmarks: tuple[int, ...]
+    architecture: str
+    input: InputSpec
+    symmetries: str
+    licence: str
+    citation: str
+    source: str | None
+    file: str | None
+    size: int | None
+    sha256: str | None
+    md5: str | None
+    intended_use: str
+    synthetic_only: bool
+    origin: str = "built-in"
+    path: Path | None = None
+    checksum: str = ""
+
+    @property
+    def weights_path(self) -> Path:
+        """Where the weights are, or will be after a download or a copy by hand."""
+        if self.origin in ("user", "path"):
+            return Path(self.file)
+        if self.file is not None:
+            return RESOURCES / self.file
+        return weights_folder() / (self.id + (Path(urlsplit(self.source).path).suffix or ".pt"))
+
+    def entry(self) -> dict:
+        """The model as a catalogue entry (JSON types)."""
+        entry = asdict(self)
+        for name in ("origin", "path", "checksum"):
+            del entry[name]
+        entry["landmarks"] = list(self.landmarks)
+        entry["input"]["size"] = None if self.input.size is None else list(self.input.size)
+        return entry
+
+
+_CHECKS = {
+    "id": lambda value: isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", value),
+    "kind": lambda value: value in KINDS,
+    "landmarks": lambda value: (
+        isinstance(value, list) and value and len(set(value)) == len(value) and set(value) <= set(range(1, 12))
+    ),
+    "architecture": lambda value: isinstance(value, str),
+    "symmetries": lambda value: value in SYMMETRIES,
+    "file": lambda value: value is None or isinstance(value, str),
+    "source": lambda value: value is None or isinstance(value, str),
+    "size": lambda value: value is None or (isinstance(value, int) and value > 0),
+    "sha256": lambda value: value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)),
+    "md5": lambda value: value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value)),
+    "synthetic_only": lambda value: isinstance(value, bool),
+    "input.spacing_mm": lambda value: value is None or (isinstance(value, (int, float)) and value > 0),
+    "input.size": lambda value: (
+        value is None
+        or (isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) and side >= 8 for side in value))
+    ),
+    "input.channels": lambda value: isinstance(value, int) and value > 0,
+    "input.intensity": lambda value: value in INTENSITIES,
+    "input.one_handed": lambda value: isinstance(value, bool),
+    "input.view_input": lambda value: isinstance(value, bool),
+}
+
+
+def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> ModelSpec:
+    """A catalogue entry as ModelSpec; ModelError naming the file `where` and the field that is wrong.
+
+    The JSON schema says the same; it is not used here, so that no schema package is needed to detect.
+    """
+    names = {field.name for field in fields(ModelSpec)} - {"origin", "path", "checksum"}
+    inputs = {field.name for field in fields(InputSpec)}
+
+    def check_names(found: object, expected: set[str], what: str) -> None:
+        if not isinstance(found, Mapping) or set(found) != expected:
+            keys = set(found) if isinstance(found, Mapping) else set()
+            wrong = sorted(expected ^ keys)
+            raise ModelError(where, f"{what} with the fields of models.schema.json", f"other fields: {wrong}")
+
+    check_names(entry, names, "a model")
+    check_names(entry["input"], inputs, "a model's input")
+    flat = {**entry, **{f"input.{name}": value for name, value in entry["input"].items()}}
+    for name, valid in _CHECKS.items():
+        if not valid(flat[name]):
+            raise ModelError(where, f"a valid {name!r} (see models.schema.json)", repr(flat[name]))
+    if entry["file"] is None and entry["source"] is None:
+        raise ModelError(where, "a file or a source", f"neither for {entry['id']}")
+    size = entry["input"]["size"]
+    return ModelSpec(
+        **{
+            **entry,
+            "landmarks": tuple(entry["landmarks"]),
+            "input": InputSpec(**{**entry["input"], "size": tuple(size) if size else None}),
+        },
+        origin=origin,
+    )
