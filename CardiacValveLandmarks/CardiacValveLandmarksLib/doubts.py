@@ -1,0 +1,141 @@
+"""Which points a person should look at first.
+
+Four signs, each scaled so that 1 is where doubt begins; a point's score is its worst sign. A point placed by hand is
+not doubted. Thresholds are stated, not learned: they order the work, they judge nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cine import Cine
+from .landmarks import LANDMARKS, LandmarkSeries, Provenance, in_view
+from .trajectory import harmonic_basis
+
+#: a model's confidence below this
+CONFIDENCE = 0.5
+#: further than this from the landmark's own smooth path, mm
+PATH_MM = 3.0
+#: the two points of a valve closer than this, mm
+VALVE_MM = 10.0
+#: faster than this from the frame before, mm/s: three times the fastest healthy annulus (about 15 cm/s)
+SPEED_MM_S = 450.0
+#: the same between two frames where times are unknown, mm
+STEP_MM = 15.0
+#: harmonics of the quick path; enough for the systolic and both diastolic movements
+_ORDER = 5
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A point to look at. frame from 0, landmark number 1…11, score >= 1 and higher is worse, why in plain words."""
+
+    frame: int
+    landmark: int
+    score: float
+    why: str
+
+
+def smooth_paths(series: LandmarkSeries, phases: np.ndarray) -> np.ndarray:
+    """(T, 11, 2) pixels: each landmark's smooth periodic path at its own frames, NaN where there are too few points.
+
+    A quick harmonic fit for looking at while correcting: least squares, reweighted (Huber) so that a jump does not
+    pull the path along; points placed by hand count tenfold. The study's trajectories are fitted in `trajectory`.
+    phases: (T,) in [0, 1).
+    """
+    paths = np.full(series.positions.shape, np.nan)
+    trust = np.where(series.provenance == Provenance.MANUAL, 10.0, 1.0) * series.present
+    for column in np.flatnonzero(series.present.any(0)):
+        present = series.present[:, column]
+        order = min(_ORDER, (int(present.sum()) - 1) // 4)
+        if order < 1:
+            continue
+        basis = harmonic_basis(phases, order)
+        points = np.where(present[:, None], series.positions[:, column], 0.0)
+        weights = trust[:, column].copy()
+        for _ in range(4):
+            weighted = basis * weights[:, None]
+            # a touch of ridge keeps a gap in the beat from swinging wildly
+            normal = weighted.T @ basis + 1e-6 * np.eye(basis.shape[1])
+            path = basis @ np.linalg.solve(normal, weighted.T @ points)
+            distance = np.linalg.norm(points - path, axis=1)
+            scale = max(1.5 * float(np.median(distance[present])), 1e-6)
+            weights = trust[:, column] * np.minimum(1.0, scale / np.maximum(distance, scale * 1e-9))
+        paths[:, column] = path
+    return paths
+
+
+def path_distances(series: LandmarkSeries, cine: Cine, paths: np.ndarray | None = None) -> np.ndarray:
+    """(T, 11) mm from each point to its smooth path; pixels where the cine's spacing is unknown, NaN where absent."""
+    paths = smooth_paths(series, cine.phases) if paths is None else paths
+    spacing = np.ones(2) if cine.spacing is None else cine.spacing
+    return np.linalg.norm((series.positions - paths) * spacing, axis=2)
+
+
+def find_doubts(series: LandmarkSeries, cine: Cine) -> list[Doubt]:
+    """The doubtful points of one cine, worst first. Distances are judged only where the pixel spacing is known."""
+    view = series.view
+    columns = [landmark.index for landmark in (LANDMARKS if view is None else in_view(view))]
+    score = np.zeros(series.confidence.shape)
+    why = np.full(series.confidence.shape, "", dtype=object)
+
+    def doubt(sign: np.ndarray, reason) -> None:
+        """Where `sign` (T, 11) is at least 1 and above the score so far it becomes the reason."""
+        worse = (sign >= 1) & (sign > score) & (series.provenance != Provenance.MANUAL)
+        for at in zip(*np.nonzero(worse), strict=True):
+            score[at], why[at] = sign[at], reason(*at)
+
+    with np.errstate(invalid="ignore"):
+        low = (1 - series.confidence) / (1 - CONFIDENCE)
+        doubt(
+            np.where(series.present & (series.confidence < CONFIDENCE), low, 0),
+            lambda t, k: f"confidence {series.confidence[t, k]:.2f}",
+        )
+        if cine.spacing is not None:
+            distance = path_distances(series, cine)
+            doubt(np.nan_to_num(distance / PATH_MM), lambda t, k: f"{distance[t, k]:.1f} mm off its smooth path")
+            step = np.linalg.norm((series.positions - np.roll(series.positions, 1, axis=0)) * cine.spacing, axis=2)
+            limit = _step_limits(cine)
+            doubt(np.nan_to_num(step / limit[:, None]), lambda t, k: f"jumps {step[t, k]:.1f} mm from the frame before")
+            for first, second in _valve_pairs(columns):
+                apart = np.linalg.norm(
+                    (series.positions[:, first] - series.positions[:, second]) * cine.spacing, axis=1
+                )
+                close = np.zeros(score.shape)
+                close[:, [first, second]] = (VALVE_MM / np.maximum(apart, 0.1))[:, None]
+                other = {first: second, second: first}
+                doubt(
+                    np.nan_to_num(close),
+                    lambda t, k, apart=apart, other=other: (
+                        f"{apart[t]:.1f} mm from the valve's other point ({LANDMARKS[other[k]].name})"
+                    ),
+                )
+    # a landmark seen in most frames and not in this one; a person's "absent" shows as no confidence and is believed
+    gap = ~series.present & (series.present.mean(0) > 0.5) & ~np.isnan(series.confidence)
+    doubt(np.where(gap, 1.5, 0), lambda t, k: "missing here, present in most frames")
+    shown = [(t, k) for t, k in zip(*np.nonzero(score), strict=True) if k in columns]
+    found = [Doubt(int(t), int(k) + 1, float(score[t, k]), why[t, k]) for t, k in shown]
+    return sorted(found, key=lambda d: (-d.score, d.frame, d.landmark))
+
+
+def _step_limits(cine: Cine) -> np.ndarray:
+    """(T,) mm a landmark may move from the frame before; the first follows the last."""
+    if cine.times_ms is None or cine.n_frames < 2:
+        return np.full(cine.n_frames, STEP_MM)
+    steps = np.diff(cine.times_ms)
+    around = np.median(steps)
+    if cine.rr_ms is not None:
+        around = max(around, cine.rr_ms - (cine.times_ms[-1] - cine.times_ms[0]))
+    return SPEED_MM_S * np.concatenate([[around], steps]) / 1000.0
+
+
+def _valve_pairs(columns: list[int]) -> list[tuple[int, int]]:
+    """The columns of each valve's two points in one view."""
+    pairs = {}
+    for column in columns:
+        landmark = LANDMARKS[column]
+        if landmark.valve is not None:
+            pairs.setdefault((landmark.valve, landmark.views), []).append(column)
+    return [tuple(pair) for pair in pairs.values() if len(pair) == 2]

@@ -1,0 +1,313 @@
+"""A view's landmarks <-> one fiducial node in the image's own sequence browser.
+
+Every frame holds eleven control points in the table's order; those the view does not show are hidden, absent ones are
+*missing*. Beside the positions, which Slicer draws and anybody may read, each frame's node carries attributes with the
+provenance, the confidence, the prediction and the person's decisions: all that is needed to go on working on a scene
+saved to a file.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import slicer
+
+from ..correction import Correction, Decision
+from ..errors import InputError
+from ..geometry import SliceGeometry
+from ..landmarks import LANDMARKS, N_LANDMARKS, VALVE_COLOURS, LandmarkSeries, Provenance, in_view, view_mask
+from .cine_nodes import usable_browser
+from .scene import (
+    ATTRIBUTE_KIND,
+    ATTRIBUTE_STUDY,
+    ATTRIBUTE_VERSION,
+    ATTRIBUTE_VIEW,
+    PREFIX,
+    SCENE_VERSION,
+    copied_index,
+    flip,
+    in_scene,
+    sequences_logic,
+)
+
+KIND = "landmarks"
+ROLE_IMAGE = PREFIX + "Image"
+_PROVENANCE = PREFIX + "Provenance"
+_CONFIDENCE = PREFIX + "Confidence"
+_PREDICTION = PREFIX + "Prediction"
+_DECISIONS = PREFIX + "Decisions"
+#: a stored point this far from where its attributes put it was moved without this module, mm
+_MOVED_MM = 1e-3
+#: added to a point's name in the slice view
+_MARKS = {Provenance.MANUAL: " *", Provenance.PROPAGATED: " ~"}
+
+
+class LandmarkNodes:
+    """The nodes of one view's landmarks: the landmark sequence, its proxy, the image's browser."""
+
+    def __init__(self, image_sequence, sequence, view: str, geometry: SliceGeometry) -> None:
+        self.image_sequence = image_sequence
+        self.sequence = sequence
+        self.view = view
+        self.geometry = geometry
+        self.browser = self._browser()
+
+    @classmethod
+    def find(cls, image_sequence, view: str, geometry: SliceGeometry) -> LandmarkNodes | None:
+        """The nodes this image's landmarks already have in the scene, or None."""
+        sequence = find_landmark_sequence(image_sequence)
+        return None if sequence is None else cls(image_sequence, sequence, view, geometry)
+
+    @classmethod
+    def create(cls, image_sequence, correction: Correction, view: str, geometry: SliceGeometry, study: str):
+        """New nodes holding `correction`, in the image's own browser. study: what keeps two studies apart."""
+        sequence = copied_index(image_sequence, f"{view} landmarks")
+        sequence.SetAttribute(ATTRIBUTE_KIND, KIND)
+        sequence.SetAttribute(ATTRIBUTE_STUDY, study)
+        sequence.SetAttribute(ATTRIBUTE_VIEW, view)
+        sequence.SetAttribute(ATTRIBUTE_VERSION, str(SCENE_VERSION))
+        sequence.SetNodeReferenceID(ROLE_IMAGE, image_sequence.GetID())
+        node = slicer.vtkMRMLMarkupsFiducialNode()
+        node.SetName(f"{view} landmarks")
+        for landmark in LANDMARKS:
+            node.AddControlPoint(0.0, 0.0, 0.0, landmark.short)
+        node.SetFixedNumberOfControlPoints(True)
+        for frame in range(correction.n_frames):
+            _write_frame(node, correction, frame, view, geometry)
+            sequence.SetDataNodeAtValue(node, image_sequence.GetNthIndexValue(frame))
+        return cls(image_sequence, sequence, view, geometry)
+
+    @property
+    def proxy(self):
+        """The fiducial node that shows the current frame; mended where a person deleted it."""
+        node = self.browser.GetProxyNode(self.sequence)
+        if node is None:
+            self.browser = self._browser()
+            node = self.browser.GetProxyNode(self.sequence)
+        return node
+
+    @property
+    def frame(self) -> int:
+        """The frame the browser shows."""
+        return self.browser.GetSelectedItemNumber()
+
+    @property
+    def alive(self) -> bool:
+        """Whether image, landmarks and browser are all still in the scene."""
+        return all(map(in_scene, (self.image_sequence, self.sequence, self.browser)))
+
+    def _browser(self):
+        """The browser that shows the landmarks: the image's own, synchronised so that a drag is kept."""
+        logic = sequences_logic()
+        browser = logic.GetFirstBrowserNodeForSequenceNode(self.sequence) or usable_browser(self.image_sequence)
+        if browser.GetProxyNode(self.sequence) is None:
+            proxy = self.sequence.GetScene().AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", self.sequence.GetName())
+            proxy.CreateDefaultDisplayNodes()
+            _style(proxy.GetDisplayNode(), self.view)
+            # Through the logic: it refuses a mismatch of index name or unit that the browser would show as wrong frames
+            logic.AddSynchronizedNode(self.sequence, proxy, browser)
+            logic.UpdateProxyNodesFromSequences(browser)
+        # A drag is stored in its own frame. The default missing-item mode would, with this on, clone the previous
+        # frame into empty ones by mere browsing.
+        browser.SetMissingItemMode(self.sequence, browser.MissingItemSetToDefault)
+        browser.SetSaveChanges(self.sequence, True)
+        return browser
+
+    def write(self, correction: Correction, frames) -> None:
+        """Store `correction` in these frames; the shown one appears at once."""
+        shown = self.frame
+        for frame in frames:
+            _write_frame(self.sequence.GetNthDataNode(int(frame)), correction, int(frame), self.view, self.geometry)
+            if frame == shown:
+                _write_frame(self.proxy, correction, shown, self.view, self.geometry)
+        self.sequence.StorableModified() if hasattr(self.sequence, "StorableModified") else self.sequence.Modified()
+
+    def write_shown_attributes(self, correction: Correction) -> None:
+        """During a drag: what is known of the shown frame's points, but not their positions, which the mouse holds."""
+        _write_frame(self.proxy, correction, self.frame, self.view, self.geometry, positions=False)
+
+    def expected(self, correction: Correction, frame: int) -> np.ndarray:
+        """(11, 3) RAS mm that `correction` puts in a frame, NaN where absent."""
+        return flip(self.geometry.to_patient(correction.current.positions[frame]))
+
+    def shown(self) -> tuple[np.ndarray, np.ndarray]:
+        """The proxy's points, (11, 3) RAS mm, NaN where not defined, and (11,) bool: being placed right now."""
+        return _points(self.proxy)
+
+    def read(self) -> tuple[Correction, list[str]]:
+        """What the scene holds, and in plain words what was moved in it without this module (now manual).
+
+        InputError where a newer version of the module wrote it or frames are missing.
+        """
+        name = self.sequence.GetName()
+        _check_version(self.sequence)
+        frames = self.sequence.GetNumberOfDataNodes()
+        if frames != self.image_sequence.GetNumberOfDataNodes():
+            found = f"{frames} of {self.image_sequence.GetNumberOfDataNodes()} frames"
+            raise InputError(name, "landmarks for every frame", found, "Delete the landmarks and detect again.")
+        rows = [_read_frame(self.sequence.GetNthDataNode(frame), name, frame) for frame in range(frames)]
+        positions, confidence, decisions, placed, spreads = (np.stack(part) for part in zip(*rows, strict=True))
+        provenance = np.where(np.isnan(positions[..., 0]), Provenance.ABSENT, Provenance.AUTO)
+        view = self.sequence.GetAttribute(ATTRIBUTE_VIEW)
+        correction = Correction(LandmarkSeries(positions, confidence, provenance, view), decisions, placed, spreads)
+        notes = []
+        for frame in range(frames):
+            stored, _ = _points(self.sequence.GetNthDataNode(frame))
+            correction, moved = self.taken_over(correction, frame, stored, spread=0)
+            notes += [f"frame {frame}, {LANDMARKS[n - 1].name}: moved outside the module, now manual" for n in moved]
+        return correction, notes
+
+    def taken_over(self, correction: Correction, frame: int, points: np.ndarray, spread: int):
+        """`correction` with the points of a frame that differ from it decided as `points` has them.
+
+        points: (11, 3) RAS mm, NaN where absent; brought to the image plane along its normal. Returns the correction
+        and the numbers of the landmarks that differed. Points the view does not show are left alone.
+        """
+        expected = self.expected(correction, frame)
+        apart = np.linalg.norm(points - expected, axis=1) > _MOVED_MM
+        appeared = np.isnan(expected[:, 0]) != np.isnan(points[:, 0])
+        changed = [int(i) + 1 for i in np.flatnonzero((apart | appeared) & view_mask(self.view))]
+        for number in changed:
+            point = points[number - 1]
+            if np.isnan(point).any():
+                correction = correction.set_absent(frame, number)
+            else:
+                correction = correction.place(frame, number, self.geometry.to_pixels(flip(point)), spread)
+        return correction, changed
+
+    def remove(self) -> None:
+        """Take the landmarks out of the scene: proxy, display, sequence."""
+        scene = self.sequence.GetScene()
+        proxy = self.browser.GetProxyNode(self.sequence)
+        if proxy is not None:
+            scene.RemoveNode(proxy)
+        scene.RemoveNode(self.sequence)
+
+
+def find_landmark_sequence(image_sequence):
+    """The landmark sequence that refers to this image, or None."""
+    for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode", image_sequence.GetScene()):
+        if sequence.GetAttribute(ATTRIBUTE_KIND) == KIND and sequence.GetNodeReference(ROLE_IMAGE) is image_sequence:
+            return sequence
+    return None
+
+
+def studies_in(scene) -> dict[str, dict[str, object]]:
+    """What landmarks the scene holds: study key -> view -> image sequence."""
+    studies: dict[str, dict[str, object]] = {}
+    for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode", scene):
+        image = sequence.GetNodeReference(ROLE_IMAGE)
+        if sequence.GetAttribute(ATTRIBUTE_KIND) == KIND and image is not None:
+            study = studies.setdefault(sequence.GetAttribute(ATTRIBUTE_STUDY) or "", {})
+            study[sequence.GetAttribute(ATTRIBUTE_VIEW)] = image
+    return studies
+
+
+def _check_version(sequence) -> None:
+    text = sequence.GetAttribute(ATTRIBUTE_VERSION) or "0"
+    if not text.isdigit() or int(text) > SCENE_VERSION:
+        raise InputError(
+            sequence.GetName(),
+            f"landmarks of scene version {SCENE_VERSION} or earlier",
+            f"version {text}",
+            "Update the Cardiac Valve Landmarks extension to open this scene.",
+        )
+
+
+def _style(display, view: str) -> None:
+    """Colours by valve: mitral as 'selected', the view's other valve (or the apex) as 'unselected'."""
+    other = next((lm.valve for lm in in_view(view) if lm.valve != "mitral"), None)
+    display.SetSelectedColor(*VALVE_COLOURS["mitral"])
+    display.SetColor(*VALVE_COLOURS[other])
+    display.SetGlyphTypeFromString("Circle2D")
+    display.SetUseGlyphScale(False)
+    display.SetGlyphSize(3.0)
+    display.SetTextScale(3.0)
+    display.SetPointLabelsVisibility(True)
+    display.SetPropertiesLabelVisibility(False)
+
+
+def _write_frame(node, correction: Correction, frame: int, view: str, geometry: SliceGeometry, positions=True) -> None:
+    """One frame of `correction` into a fiducial node with eleven control points."""
+    current = correction.current
+    mask = view_mask(view)
+    points = flip(geometry.to_patient(current.positions[frame]))
+    modifying = node.StartModify()
+    for landmark in LANDMARKS:
+        index = landmark.index
+        provenance = Provenance(int(current.provenance[frame, index]))
+        if positions:
+            if provenance is Provenance.ABSENT:
+                if node.GetNthControlPointPositionStatus(index) != node.PositionMissing:
+                    node.SetNthControlPointPositionMissing(index)
+            else:
+                node.SetNthControlPointPosition(index, *points[index])
+        confidence = current.confidence[frame, index]
+        stated = "" if np.isnan(confidence) else f" {confidence:.2f}"
+        node.SetNthControlPointLabel(index, landmark.short + _MARKS.get(provenance, ""))
+        node.SetNthControlPointDescription(index, provenance.label + stated)
+        node.SetNthControlPointVisibility(index, bool(mask[index]))
+        node.SetNthControlPointSelected(index, landmark.valve == "mitral")
+    node.SetAttribute(_PROVENANCE, " ".join(Provenance(int(p)).label for p in current.provenance[frame]))
+    node.SetAttribute(_CONFIDENCE, _numbers(current.confidence[frame]))
+    prediction = correction.prediction
+    node.SetAttribute(
+        _PREDICTION, _numbers(np.column_stack([prediction.positions[frame], prediction.confidence[frame]]))
+    )
+    decided = {
+        str(index + 1): [
+            Decision(int(correction.decisions[frame, index])).name.lower(),
+            *(
+                [*correction.placed[frame, index].tolist(), int(correction.spreads[frame, index])]
+                if correction.decisions[frame, index] == Decision.PLACED
+                else []
+            ),
+        ]
+        for index in np.flatnonzero(correction.decisions[frame])
+    }
+    node.SetAttribute(_DECISIONS, json.dumps(decided))
+    node.EndModify(modifying)
+
+
+def _read_frame(node, name: str, frame: int) -> tuple[np.ndarray, ...]:
+    """The attributes of one frame: predicted positions (11, 2), confidence (11,), decisions, placed, spreads.
+
+    A frame without attributes (an early scene, or points made by hand) has no prediction: its points become manual.
+    """
+    positions, confidence = np.full((N_LANDMARKS, 2), np.nan), np.full(N_LANDMARKS, np.nan)
+    decisions, placed = np.zeros(N_LANDMARKS, np.uint8), np.full((N_LANDMARKS, 2), np.nan)
+    spreads = np.zeros(N_LANDMARKS, np.int64)
+    predicted, decided = node.GetAttribute(_PREDICTION), node.GetAttribute(_DECISIONS)
+    if node.GetNumberOfControlPoints() != N_LANDMARKS:
+        found = f"{node.GetNumberOfControlPoints()} in frame {frame}"
+        raise InputError(name, f"{N_LANDMARKS} points", found, "Delete the landmarks and detect again.")
+    try:
+        if predicted is not None:
+            table = np.array(json.loads(predicted), dtype=np.float64)
+            positions, confidence = table[:, :2], table[:, 2]
+        for number, (decision, *values) in json.loads(decided or "{}").items():
+            index = int(number) - 1
+            decisions[index] = Decision[decision.upper()]
+            if values:
+                placed[index], spreads[index] = values[:2], values[2]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        found = f"attributes of frame {frame} that do not parse ({error})"
+        raise InputError(name, "landmarks written by this module", found, "Delete them and detect again.") from error
+    return positions, confidence, decisions, placed, spreads
+
+
+def _numbers(values: np.ndarray) -> str:
+    """JSON of an array, floats exactly, NaN as null."""
+    return json.dumps(np.where(np.isnan(values), None, values.astype(object)).tolist())
+
+
+def _points(node) -> tuple[np.ndarray, np.ndarray]:
+    """A fiducial node's points (11, 3) RAS mm, NaN where not defined, and (11,) bool: previewed, not yet placed."""
+    points, preview = np.full((N_LANDMARKS, 3), np.nan), np.zeros(N_LANDMARKS, bool)
+    for index in range(min(N_LANDMARKS, node.GetNumberOfControlPoints())):
+        status = node.GetNthControlPointPositionStatus(index)
+        preview[index] = status == node.PositionPreview
+        if status == node.PositionDefined:
+            points[index] = node.GetNthControlPointPosition(index)
+    return points, preview

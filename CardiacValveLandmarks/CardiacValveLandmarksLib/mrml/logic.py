@@ -1,0 +1,463 @@
+"""The console API of the Slicer module: everything the panel does, without a window.
+
+`CardiacValveLandmarksLogic` in the module file is this class under Slicer's name for it. Method names are in Slicer's
+style. Views are "2CH", "3CH", "4CH"; landmarks are numbers 1…11 or their keys, or a name that is unique in the view;
+frames count from 0; positions are RAS mm, because this is Slicer. Errors are this library's (`errors.CvlError`).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import slicer
+
+from ..cine import Cine
+from ..correction import Correction
+from ..doubts import find_doubts, path_distances
+from ..errors import InputError, UsageError
+from ..landmarks import VIEWS, LandmarkSeries, Provenance, in_view
+from .cine_nodes import cine_from_sequence, sequence_from_cine
+from .landmark_nodes import find_landmark_sequence, studies_in
+from .review import Change, Review, watch_scene
+from .scene import ATTRIBUTE_STUDY, flip, in_scene
+
+if TYPE_CHECKING:
+    from ..study import Study, StudySettings
+
+#: progress(fraction done in [0, 1], what is being done in words)
+Progress = Callable[[float, str], None]
+Cancel = Callable[[], bool]
+
+
+class DetectionLike(Protocol):
+    """What a detector gives: `detection.DetectionResult`."""
+
+    landmarks: LandmarkSeries
+    view: str | None
+    view_confidence: float
+    warnings: Sequence[str]
+
+
+class Detector(Protocol):
+    """`detection.detect`, or what stands in for it."""
+
+    def __call__(self, cine: Cine, *, model: str, view: str, progress, cancel, **options) -> DetectionLike: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cine to detect in. Holds no node but an ID, so that a worker thread may have it."""
+
+    view: str
+    sequence_id: str
+    cine: Cine
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What was found in a job."""
+
+    job: Job
+    result: DetectionLike
+
+
+class StudyLogic:
+    """Detect, review, measure and export one study at a time; switching keeps each study's history.
+
+    detector: instead of `detection.detect`. scene: instead of the application's.
+    `spread`: frames on either side that a drag in the scene spreads over (0: none).
+    `messages`: what the last call has to say, in plain words. `kept`: points the last detection kept.
+    """
+
+    def __init__(self, detector: Detector | None = None, scene=None) -> None:
+        self._detector = detector
+        self._scene = scene or slicer.mrmlScene
+        self._reviews: dict[tuple[tuple[str, str], ...], Review] = {}
+        self._review: Review | None = None
+        self._callbacks: list[Callable[[Change], None]] = []
+        self._spread = Review("").spread
+        self.messages: list[str] = []
+        self.kept = 0
+        self._end_watch = watch_scene(self._scene, self._node_removed, self.close)
+
+    def cleanup(self) -> None:
+        """Stop observing the scene for good."""
+        self.close()
+        self._end_watch()
+
+    # --- studies
+
+    def loadFolder(self, path: str | os.PathLike, progress: Progress | None = None, cancel: Cancel | None = None):
+        """Read the cines in a folder or file into the scene and recognise their views: {view: sequence node}.
+
+        Cines of which no view could be told, or whose view another shows better, are loaded too; `messages` names
+        them and what was skipped. Nothing is added to the scene where an error is raised or it is cancelled.
+        """
+        from ..readers import scan
+
+        found = scan(path)
+        assigned = self._assign(found.cines, progress, cancel)
+        self.messages += [f"skipped {s.source}: expected {s.expected}, found {s.found}" for s in found.skipped]
+        sequences = {}
+        for index, cine in enumerate(found.cines):
+            view = next((v for v, chosen in assigned.items() if chosen == index), None)
+            sequence = sequence_from_cine(cine.replace(view=view), self._scene)
+            if view is not None:
+                sequences[view] = sequence
+        return {view: sequences[view] for view in VIEWS if view in sequences}
+
+    def findViews(self, sequences: Sequence, progress: Progress | None = None, cancel: Cancel | None = None):
+        """Recognise which of these cines in the scene show the long-axis views: {view: sequence node}."""
+        cines = [cine_from_sequence(sequence) for sequence in sequences]
+        assigned = self._assign(cines, progress, cancel)
+        return {view: sequences[assigned[view]] for view in VIEWS if view in assigned}
+
+    def _assign(self, cines: Sequence[Cine], progress: Progress | None, cancel: Cancel | None) -> dict[str, int]:
+        """View -> index of the cine that shows it best. The rest is named in `messages`."""
+        jobs = [Job("auto", "", cine.replace(view=None)) for cine in cines]
+        detected = self.compute(jobs, progress=progress, cancel=cancel)
+        self.messages = []
+        best: dict[str, int] = {}
+        sure = [d.result.view_confidence for d in detected]
+        for index in sorted(range(len(cines)), key=lambda i: -np.nan_to_num(sure[i])):
+            view, name = detected[index].result.view, cines[index].name
+            if view is None:
+                self.messages.append(f"{name}: not recognised as a long-axis view")
+            elif view in best:
+                other = cines[best[view]].name
+                self.messages.append(
+                    f"{name}: looks like {view} ({sure[index]:.2f}), but {other} does more ({sure[best[view]]:.2f})"
+                )
+            else:
+                best[view] = index
+        return best
+
+    def open(self, sequences: Mapping[str, object]) -> None:
+        """Make these cines, {view: sequence node}, the study that all other calls work on.
+
+        Landmarks they have in the scene (saved ones too) are taken up with all that is known of them. A study opened
+        before keeps its undo history as long as its landmarks stay as they were.
+        """
+        sequences = self._checked(sequences)
+        key = tuple(sorted((view, sequence.GetID()) for view, sequence in sequences.items()))
+        review = self._reviews.get(key)
+        if review is not None and review is self._review:
+            return
+        if self._review is not None:
+            self._review.release()
+        self._review = None
+        self.messages = []
+        if review is None:
+            known = [find_landmark_sequence(sequence) for sequence in sequences.values()]
+            studies = {node.GetAttribute(ATTRIBUTE_STUDY) for node in known if node is not None}
+            review = Review(studies.pop() if len(studies) == 1 else uuid.uuid4().hex)
+            review.spread = self._spread
+            for view, sequence in sequences.items():
+                review.adopt(view, sequence)
+            self._reviews[key] = review
+        else:
+            review.activate()
+        self.messages += review.notes
+        review.notes = []
+        review.on_change = self._changed
+        self._review = review
+        self._changed(Change(None, ()))
+
+    def studies(self) -> list[dict[str, object]]:
+        """The studies that have landmarks in the scene, each {view: sequence node} as `open` takes it."""
+        return list(studies_in(self._scene).values())
+
+    def close(self) -> None:
+        """Let go of all studies; the scene stays as it is."""
+        for review in self._reviews.values():
+            review.release()
+            review.on_change = None
+        self._reviews.clear()
+        self._review = None
+        self._changed(Change(None, ()))
+
+    def views(self) -> list[str]:
+        """The views of the open study that have landmarks."""
+        return [] if self._review is None else [view for view in VIEWS if view in self._review.views]
+
+    def landmarksNode(self, view: str):
+        """The fiducial node that shows a view's landmarks in the current frame."""
+        return self._current().view(view).nodes.proxy
+
+    def browserNode(self, view: str):
+        """The sequence browser that steps a view's cine and landmarks."""
+        return self._current().view(view).nodes.browser
+
+    def cine(self, view: str) -> Cine:
+        """The cine of a view, as it was when it was opened or detected in."""
+        return self._current().view(view).cine
+
+    # --- detection
+
+    def detect(
+        self,
+        sequences: Mapping[str, object],
+        model: str = "phantom-heatmap",
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        keepManual: bool = True,
+        **options,
+    ) -> dict[str, object]:
+        """Detect in these cines, {view: sequence node}, and open them as the study: {view: fiducial node}.
+
+        Blocks until done. Points placed or marked absent by hand are kept unless `keepManual` is false; `kept` says
+        how many. options: engine, device, tta of `detection.detect`. Raises `detection.Cancelled` when `cancel()`
+        became true; then, and on any error, the scene is as it was. One step for `undo`.
+        """
+        jobs = self.prepare(sequences)
+        return self.apply(self.compute(jobs, model, progress, cancel, **options), keepManual)
+
+    def prepare(self, sequences: Mapping[str, object]) -> list[Job]:
+        """First third of `detect`, main thread: copies of the cines. Changes nothing."""
+        return [
+            Job(view, sequence.GetID(), cine_from_sequence(sequence, view))
+            for view, sequence in self._checked(sequences).items()
+        ]
+
+    def compute(
+        self,
+        jobs: Sequence[Job],
+        model: str = "phantom-heatmap",
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        **options,
+    ) -> list[Detected]:
+        """Second third: the detection itself. Touches no node: may run in a worker thread, as may its callbacks."""
+        detector = self._detector
+        if detector is None:
+            from ..detection import detect as detector
+        total = max(sum(job.cine.n_frames for job in jobs), 1)
+        before, found = 0, []
+        for job in jobs:
+            label = job.cine.name if job.view == "auto" else job.view
+
+            def report(done: int, of: int, job=job, before=before, label=label) -> None:
+                if progress is not None:
+                    part = done / max(of, 1)
+                    progress(
+                        (before + part * job.cine.n_frames) / total,
+                        f"{label}, frame {round(part * job.cine.n_frames)} of {job.cine.n_frames}",
+                    )
+
+            report(0, 1)
+            result = detector(job.cine, model=model, view=job.view, progress=report, cancel=cancel, **options)
+            found.append(Detected(job, result))
+            before += job.cine.n_frames
+        return found
+
+    def apply(self, detected: Sequence[Detected], keepManual: bool = True) -> dict[str, object]:
+        """Last third, main thread: the landmarks into the scene, as one step. {view: fiducial node}.
+
+        InputError where a cine has left the scene or changed since `prepare`; nothing is changed then.
+        """
+        sequences = {}
+        for one in detected:
+            sequence = self._scene.GetNodeByID(one.job.sequence_id)
+            if sequence is None or sequence.GetNumberOfDataNodes() != one.job.cine.n_frames:
+                raise InputError(
+                    one.job.cine.name,
+                    "the cine in the scene as it was when detection began",
+                    "it was removed" if sequence is None else "another number of frames",
+                    "Nothing was changed. Load the cine again and repeat the detection.",
+                )
+            sequences[one.job.view] = sequence
+        self.open(sequences)
+        review = self._current()
+        for one in detected:
+            review.start(one.job.view, sequences[one.job.view], one.job.cine)
+        self.kept, self.messages, changes = 0, [], {}
+        for one in detected:
+            view, found = one.job.view, one.result.landmarks
+            prediction = _of_view(found, view)
+            changes[view], kept = review.state[view].redetected(prediction, keepManual)
+            self.kept += kept
+            self.messages += [f"{view}: {warning}" for warning in one.result.warnings]
+        review.commit(changes)
+        if self.kept:
+            self.messages.append(f"kept {self.kept} points decided by hand")
+        return {view: self.landmarksNode(view) for view in changes}
+
+    # --- review
+
+    @property
+    def spread(self) -> int:
+        return self._spread
+
+    @spread.setter
+    def spread(self, frames: int) -> None:
+        if frames < 0:
+            raise UsageError(f"spread: expected a number of frames >= 0, found {frames}")
+        self._spread = int(frames)
+        for review in self._reviews.values():
+            review.spread = self._spread
+
+    def landmarks(self, view: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """positions (T, 11, 3) RAS mm (NaN: absent), confidence (T, 11), provenance (T, 11) of `Provenance`."""
+        review = self._current()
+        nodes = review.view(view).nodes
+        current = review.state[view].current
+        return flip(nodes.geometry.to_patient(current.positions)), current.confidence, current.provenance
+
+    def correction(self, view: str) -> Correction:
+        """Prediction, decisions and current landmarks of a view, in pixels."""
+        review = self._current()
+        review.view(view)
+        return review.state[view]
+
+    def startManual(self, sequences: Mapping[str, object]) -> dict[str, object]:
+        """Open cines for placing points by hand, without a detection: {view: fiducial node}."""
+        sequences = self._checked(sequences)
+        self.open(sequences)
+        for view, sequence in sequences.items():
+            self._current().start(view, sequence)
+        return {view: self.landmarksNode(view) for view in sequences}
+
+    def setPosition(
+        self, view: str, frame: int, landmark: int | str, position: Sequence[float], spread: int | None = None
+    ) -> None:
+        """Place a landmark, or one that was missing: `position` (r, a, s) mm, brought to the image plane.
+
+        spread: frames on either side that follow, 0 none; None: `self.spread`.
+        """
+        point = np.asarray(position, dtype=np.float64)
+        if point.shape != (3,) or not np.isfinite(point).all():
+            raise UsageError(f"position: expected three finite numbers (r, a, s) in mm, found {position!r}")
+        nodes = self._current().view(view).nodes
+        pixels = nodes.geometry.to_pixels(flip(point))
+        number = _number(view, landmark)
+        spread = self.spread if spread is None else spread
+        self._current().change(view, lambda c: c.place(frame, number, pixels, spread))
+
+    def setAbsent(self, view: str, frame: int | None, landmark: int | str) -> None:
+        """The landmark cannot be seen in this frame (None: in no frame)."""
+        number = _number(view, landmark)
+        self._current().change(view, lambda c: c.set_absent(frame, number))
+
+    def reset(self, view: str, frame: int | None = None, landmark: int | str | None = None) -> None:
+        """Back to the prediction: a point, a whole frame (landmark None), a whole landmark (frame None) or the view."""
+        number = None if landmark is None else _number(view, landmark)
+        self._current().change(view, lambda c: c.reset(frame, number))
+
+    def undo(self) -> bool:
+        """Take back the last step of this study; False where there is none."""
+        return self._current().undo()
+
+    def redo(self) -> bool:
+        """Repeat what was taken back; False where there is nothing."""
+        return self._current().redo()
+
+    def canUndo(self) -> bool:
+        return self._review is not None and self._review.history.can_undo
+
+    def canRedo(self) -> bool:
+        return self._review is not None and self._review.history.can_redo
+
+    def doubtful(self, view: str | None = None) -> list[tuple[str, int, int, str]]:
+        """[(view, frame, landmark number, why)], worst first; of one view or of all."""
+        review = self._current()
+        found = [
+            (-doubt.score, each, doubt.frame, doubt.landmark, doubt.why)
+            for each in (self.views() if view is None else [view])
+            for doubt in find_doubts(review.state[each].current, review.view(each).cine)
+        ]
+        return [entry[1:] for entry in sorted(found)]
+
+    def pathDistances(self, view: str) -> np.ndarray:
+        """(T, 11) mm from each point to its landmark's smooth path; NaN where absent."""
+        review = self._current()
+        return path_distances(review.state[view].current, review.view(view).cine)
+
+    def addCallback(self, callback: Callable[[Change], None]) -> None:
+        """Call `callback(change)` whenever landmarks change, by a call, a drag, undo or a loaded scene."""
+        self._callbacks.append(callback)
+
+    def removeCallback(self, callback: Callable[[Change], None]) -> None:
+        self._callbacks.remove(callback)
+
+    # --- what comes of it
+
+    def study(self, settings: StudySettings | None = None) -> Study:
+        """Trajectories, annuli and measures of the landmarks as they stand (`study.build_study`)."""
+        from ..study import build_study
+
+        review = self._current()
+        if not self.views():
+            raise UsageError("no landmarks in this study. Run the detection first.")
+        return build_study([(review.view(v).cine, review.state[v].current) for v in self.views()], settings)
+
+    def export(
+        self, folder: str | os.PathLike, formats: Sequence[str], settings: StudySettings | None = None
+    ) -> list[Path]:
+        """Write the study in these formats: the files written."""
+        from ..export import export_study
+
+        return export_study(self.study(settings), folder, formats)
+
+    # --- inside
+
+    def _current(self) -> Review:
+        if self._review is None:
+            studies = self.studies()
+            if len(studies) != 1:
+                found = "no landmarks" if not studies else f"landmarks of {len(studies)} studies"
+                raise UsageError(f"the scene has {found}: call detect() or open() with the cines to work on.")
+            self.open(studies[0])
+        return self._review
+
+    def _checked(self, sequences: Mapping[str, object]) -> dict[str, object]:
+        chosen = {view: sequence for view, sequence in sequences.items() if sequence is not None}
+        if not chosen:
+            raise UsageError("no cine given: expected {'4CH': sequence node, …}")
+        for view, sequence in chosen.items():
+            if view not in VIEWS:
+                raise UsageError(f"view {view!r}: expected one of {', '.join(VIEWS)}")
+            if not in_scene(sequence) or not sequence.IsA("vtkMRMLSequenceNode"):
+                raise InputError(view, "a sequence node of the scene", repr(sequence)[:80], "Select the cine again.")
+        if len({sequence.GetID() for sequence in chosen.values()}) < len(chosen):
+            raise UsageError("one cine was given for two views. Select a cine of its own for each.")
+        return {view: chosen[view] for view in VIEWS if view in chosen}
+
+    def _node_removed(self, node) -> None:
+        """A cine or landmark sequence was deleted: its view is forgotten, the others go on."""
+        for review in self._reviews.values():
+            for view, reviewed in list(review.views.items()):
+                nodes = reviewed.nodes
+                if node is nodes.image_sequence or node is nodes.sequence or node is nodes.browser:
+                    review.drop(view)
+
+    def _changed(self, change: Change) -> None:
+        for callback in list(self._callbacks):
+            callback(change)
+
+
+def _of_view(found: LandmarkSeries, view: str) -> LandmarkSeries:
+    """The landmarks this view shows, as prediction of it; what the model put elsewhere is left out."""
+    shown = np.isin(np.arange(found.positions.shape[1]), [landmark.index for landmark in in_view(view)])
+    return found.replace(
+        positions=np.where(shown[None, :, None], found.positions, np.nan),
+        confidence=np.where(shown, found.confidence, np.nan),
+        provenance=np.where(shown, found.provenance, Provenance.ABSENT),
+        view=view,
+    )
+
+
+def _number(view: str, landmark: int | str) -> int:
+    """A landmark's number from its number, key, or name within the view. UsageError where it is none of the view."""
+    if view not in VIEWS:
+        raise UsageError(f"view {view!r}: expected one of {', '.join(VIEWS)}")
+    for known in in_view(view):
+        if landmark in (known.number, known.key, known.name, known.short):
+            return known.number
+    names = ", ".join(f"{lm.number} {lm.name}" for lm in in_view(view))
+    raise UsageError(f"landmark {landmark!r}: the {view} view has {names}")

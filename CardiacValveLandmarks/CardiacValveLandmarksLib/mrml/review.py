@@ -1,0 +1,266 @@
+"""One study under review: its corrections, their history, and the nodes that show them.
+
+The corrections are the truth, the scene their picture: every change goes through a `Correction`, is a step that can be
+undone, and is then written to the frames it touches. What a person does in the scene itself (drag, place, clear a
+point) is seen as a difference between the node and that picture, so a change of frame is never taken for an edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import vtk
+
+from ..cine import Cine
+from ..correction import DEFAULT_SPREAD, Correction, History
+from ..errors import InputError, UsageError
+from ..landmarks import LandmarkSeries
+from .cine_nodes import cine_from_sequence, scene_geometry
+from .landmark_nodes import LandmarkNodes
+
+State = Mapping[str, Correction]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What changed: frames of a view (empty: the views themselves). dragging: more will follow at once."""
+
+    view: str | None
+    frames: tuple[int, ...]
+    dragging: bool = False
+
+
+@dataclass
+class ReviewedView:
+    """One view: its cine and its nodes."""
+
+    cine: Cine
+    nodes: LandmarkNodes
+
+
+class Review:
+    """The corrections of one study in the scene. `views` are those that have landmark nodes."""
+
+    def __init__(self, study: str) -> None:
+        self.study = study
+        self.spread = DEFAULT_SPREAD
+        self.views: dict[str, ReviewedView] = {}
+        self.history: History[State] = History({})
+        self.notes: list[str] = []
+        self.on_change: Callable[[Change], None] | None = None
+        self._live: State | None = None
+        self._drag: tuple[str, int] | None = None
+        self._writing = False
+        self._observations: dict[str, tuple[object, list[int]]] = {}
+
+    @property
+    def state(self) -> State:
+        """View -> Correction, with a drag under way already in it."""
+        return self.history.state if self._live is None else self._live
+
+    # --- views
+
+    def adopt(self, view: str, sequence) -> bool:
+        """Take in the landmarks this cine already has in the scene; False where it has none."""
+        nodes = LandmarkNodes.find(sequence, view, scene_geometry(sequence))
+        if nodes is None:
+            return False
+        correction, notes = nodes.read()
+        self.notes += notes
+        self._take_in(view, ReviewedView(cine_from_sequence(sequence, view), nodes), correction)
+        if notes or correction.prediction.view != view:
+            with self._writes():
+                nodes.write(correction, range(correction.n_frames))
+        return True
+
+    def start(self, view: str, sequence, cine: Cine | None = None) -> None:
+        """Landmark nodes for this cine, all absent, unless it has some."""
+        if view in self.views or self.adopt(view, sequence):
+            return
+        cine = cine_from_sequence(sequence, view) if cine is None else cine
+        correction = Correction.of(LandmarkSeries.empty(cine.n_frames, view))
+        nodes = LandmarkNodes.create(sequence, correction, view, scene_geometry(sequence), self.study)
+        self._take_in(view, ReviewedView(cine, nodes), correction)
+
+    def _take_in(self, view: str, reviewed: ReviewedView, correction: Correction) -> None:
+        self.views[view] = reviewed
+        # no step of its own: in the past, too, this view was as it is now
+        self.history.amend(lambda state: {**state, view: correction})
+        self._observe(view)
+        self._notify(Change(None, ()))
+
+    def drop(self, view: str) -> None:
+        """Forget a view (its nodes are gone or belong elsewhere now); the scene stays as it is."""
+        self._unobserve(view)
+        if self._drag is not None and self._drag[0] == view:
+            self._drag = self._live = None
+        self.views.pop(view, None)
+        self.history.amend(lambda state: {key: value for key, value in state.items() if key != view})
+        self._notify(Change(None, ()))
+
+    def view(self, view: str) -> ReviewedView:
+        """A view with living nodes. UsageError where there is none, InputError where its nodes were deleted."""
+        if view not in self.views:
+            known = ", ".join(self.views) or "none"
+            raise UsageError(f"no landmarks for {view!r} in this study (there are: {known}). Run the detection first.")
+        reviewed = self.views[view]
+        if not reviewed.nodes.alive:
+            self.drop(view)
+            raise InputError(view, "landmarks in the scene", "deleted nodes", "Select the cine and detect again.")
+        self._observe(view)
+        return reviewed
+
+    def activate(self) -> None:
+        """Observe the scene again after `release`; what was changed in it meanwhile ends the history."""
+        for view in list(self.views):
+            nodes = self.views[view].nodes
+            if not nodes.alive:
+                self.drop(view)
+                continue
+            stored, notes = nodes.read()
+            if stored != self.history.state[view]:
+                self.history = History({**self.history.state, view: stored})
+                self.notes += notes
+            self._observe(view)
+
+    def release(self) -> None:
+        """Stop observing the scene."""
+        self.finish_drag()
+        for view in list(self._observations):
+            self._unobserve(view)
+
+    # --- steps
+
+    def commit(self, changes: State) -> None:
+        """One step: new corrections for some views, written to the frames they touch."""
+        self.finish_drag()
+        before = self.history.state
+        changes = {view: new for view, new in changes.items() if new != before[view]}
+        if changes:
+            self.history.push({**before, **changes})
+            self._write(before)
+
+    def change(self, view: str, operation: Callable[[Correction], Correction]) -> None:
+        """One step on one view. Errors of the operation (frame, landmark, position) become UsageError."""
+        self.finish_drag()
+        self.view(view)
+        try:
+            changed = operation(self.history.state[view])
+        except (IndexError, ValueError) as error:
+            raise UsageError(f"{view}: {error}") from error
+        self.commit({view: changed})
+
+    def undo(self) -> bool:
+        return self._step(self.history.undo)
+
+    def redo(self) -> bool:
+        return self._step(self.history.redo)
+
+    def _step(self, move: Callable[[], bool]) -> bool:
+        self.finish_drag()
+        for view in list(self.views):
+            self.view(view)
+        before = self.history.state
+        if not move():
+            return False
+        self._write(before)
+        return True
+
+    def _write(self, before: State, also: tuple[str, int] | None = None) -> None:
+        """Bring the scene from `before` to the present state; `also`: a frame to write whatever it holds."""
+        for view, correction in self.history.state.items():
+            frames = {int(f) for f in correction.changed_frames(before[view])}
+            if also is not None and also[0] == view:
+                frames.add(also[1])
+            if frames:
+                with self._writes():
+                    self.views[view].nodes.write(correction, sorted(frames))
+                self._notify(Change(view, tuple(sorted(frames))))
+
+    # --- what a person does in the scene
+
+    def finish_drag(self) -> None:
+        """The end of a drag: one step, spread over the neighbouring frames."""
+        drag, live = self._drag, self._live
+        self._drag = self._live = None
+        if live is None:
+            return
+        before = self.history.state
+        self.history.push(live)
+        self._write(before, also=drag)
+
+    def _started(self, view: str) -> None:
+        self.finish_drag()
+        nodes = self.views[view].nodes
+        # edits are not kept while playing; taking hold of a point means to stop and look
+        nodes.browser.SetPlaybackActive(False)
+        self._drag = (view, nodes.frame)
+
+    def _modified(self, view: str) -> None:
+        nodes = self.views[view].nodes
+        if self._writing or not nodes.alive or nodes.browser.GetPlaybackActive():
+            return
+        frame = nodes.frame
+        if self._drag is not None and self._drag != (view, frame):
+            self.finish_drag()
+        points, preview = nodes.shown()
+        if preview.any():
+            return
+        corrected, changed = nodes.taken_over(self.state[view], frame, points, self.spread)
+        if not changed:
+            return
+        if self._drag is None:
+            self.commit({view: corrected})
+            return
+        self._live = {**self.state, view: corrected}
+        with self._writes():
+            nodes.write_shown_attributes(corrected)
+        self._notify(Change(view, (frame,), dragging=True))
+
+    def _observe(self, view: str) -> None:
+        proxy = self.views[view].nodes.proxy
+        if view in self._observations and self._observations[view][0] is proxy:
+            return
+        self._unobserve(view)
+        tags = [
+            proxy.AddObserver(event, lambda caller, name, react=react: react(view))
+            for event, react in (
+                (proxy.PointStartInteractionEvent, self._started),
+                (proxy.PointModifiedEvent, self._modified),
+                (proxy.PointEndInteractionEvent, lambda view: self.finish_drag()),
+            )
+        ]
+        self._observations[view] = (proxy, tags)
+
+    def _unobserve(self, view: str) -> None:
+        proxy, tags = self._observations.pop(view, (None, []))
+        for tag in tags:
+            proxy.RemoveObserver(tag)
+
+    @contextmanager
+    def _writes(self):
+        outer, self._writing = self._writing, True
+        try:
+            yield
+        finally:
+            self._writing = outer
+
+    def _notify(self, change: Change) -> None:
+        if self.on_change is not None:
+            self.on_change(change)
+
+
+def watch_scene(scene, on_removed: Callable[[object], None], on_closed: Callable[[], None]) -> Callable[[], None]:
+    """Call back when a node has left the scene and when the scene is about to close. Returns what ends the watch."""
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def removed(caller, event, node) -> None:
+        on_removed(node)
+
+    tags = [
+        scene.AddObserver(scene.NodeRemovedEvent, removed),
+        scene.AddObserver(scene.StartCloseEvent, lambda caller, event: on_closed()),
+    ]
+    return lambda: [scene.RemoveObserver(tag) for tag in tags] and None
