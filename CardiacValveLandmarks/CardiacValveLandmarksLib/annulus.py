@@ -17,7 +17,7 @@ class Annulus:
     """One valve's ring.
 
     valve: "mitral", "tricuspid" or "aortic". method: "fourier", "circle", "spline" or "chord circle".
-    phases: (P,) common phases, P/(P+1)-spaced from 0: the ring closes in time from the last to the first.
+    phases: (P,) common phases k/P: the ring closes in time from the last to the first.
     nodes: (P, N, 3) LPS mm; closed: node N joins node 1. Node k is the same material point in every phase.
         Counter-clockwise seen from the atrium (aortic: from the aorta), that is, from the side away from the apex.
     assumed: the shape is assumed and not measured (a circle on two points).

@@ -1,10 +1,20 @@
-"""Clinical measures of the annuli and their beat curves (definitions and references: README, Measures)."""
+"""Clinical measures of the annuli and their curves over the beat.
+
+Definitions and reference values: each measure carries its own (echo n = 1266 and CMR values as published;
+LV length after Xue et al., Radiology: AI 2021). LPS millimetres, cm/s, mL, phases of the common beat.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from .beat_quantities import perpendicular_in_view, ring_area, ring_perimeter, swept_volume, velocity_peaks
+from .landmarks import APEX, VIEWS, Provenance, by_number
+from .path_draws import PathDraws, spread
 
 
 @dataclass(frozen=True)
@@ -42,3 +52,278 @@ class Curve:
     values: np.ndarray
     sd: np.ndarray
     landmarks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExcursionAxis:
+    """The direction `a` that excursions are measured along.
+
+    kind: "long axis" (mitral centre to apex at ED), "ED plane" (its normal) or "view line" (in each view's plane,
+    perpendicular to the ED line through the valve's two points). vector: (3,) unit LPS; of "view line" only its side.
+    """
+
+    kind: str
+    vector: np.ndarray
+
+    @property
+    def definition(self) -> str:
+        return {
+            "long axis": "along the LV long axis at ED (mitral centre to apex)",
+            "ED plane": "along the normal of the mitral plane at ED, towards the apex",
+            "view line": "perpendicular, in the view, to the ED line through the valve's two points",
+        }[self.kind]
+
+
+#: key part, words, landmark number, view
+_MITRAL_POINTS = (
+    ("septal", "septal (4CH)", 5, "4CH"),
+    ("lateral", "lateral (4CH)", 6, "4CH"),
+    ("anterior", "anterior (2CH)", 1, "2CH"),
+    ("inferior", "inferior (2CH)", 2, "2CH"),
+    ("anteroseptal", "anteroseptal (3CH)", 3, "3CH"),
+    ("inferolateral", "inferolateral (3CH)", 4, "3CH"),
+)
+#: the four walls that are averaged, as echocardiography does
+_FOUR_WALLS = ("septal", "lateral", "anterior", "inferior")
+_CHORDS = (
+    ("mitral_2ch", "mitral diameter 2CH", 1, 2, "2CH", ""),
+    (
+        "mitral_3ch",
+        "mitral diameter 3CH (anteroposterior)",
+        3,
+        4,
+        "3CH",
+        "at ED 29 ± 4 mm men, 26 ± 4 mm women",
+    ),
+    ("mitral_4ch", "mitral diameter 4CH", 5, 6, "4CH", ""),
+    ("tricuspid_4ch", "tricuspid diameter 4CH", 9, 10, "4CH", "at ED 32 ± 5 mm men, 29 ± 4 mm women"),
+    ("aortic_3ch", "aortic diameter 3CH", 7, 8, "3CH", ""),
+)
+_MAPSE_REFERENCE = "15.8 ± 2.5 mm (echo, n = 1266); CMR controls about 16 mm"
+_TAPSE_REFERENCE = "17.8 ± 2.5 mm; below 16–17 mm abnormal (echo)"
+_E_LATERAL_REFERENCE = "below 8–10 cm/s abnormal, by age (echo); frames of 33–40 ms underestimate it"
+_FINE = 128
+
+
+class _Builder:
+    """Collects measures and curves; `phases` from ED for the measures, the study's own for the curves."""
+
+    def __init__(self, draws: PathDraws, ed: float, es: float, phases: np.ndarray) -> None:
+        self.draws, self.ed, self.es, self.phases = draws, ed, es, phases
+        self.fine = (ed + np.arange(_FINE) / _FINE) % 1.0
+        self.es_index = round(((es - ed) % 1.0) * _FINE) % _FINE
+        self.measures: list[Measure] = []
+        self.curves: list[Curve] = []
+
+    def add(self, key, name, values, unit, definition, points, reference="", *, note="", **flags) -> None:
+        """values: (1 + samples,), the fit's first. points: ((number, view), …)."""
+        counts: Counter[str] = Counter()
+        for point in points:
+            provenance = self.draws.trajectories[point].provenance
+            counts.update(Provenance(int(p)).label for p in provenance if p != Provenance.ABSENT)
+        numbers = tuple(dict.fromkeys(number for number, _ in points))
+        value, sd = float(values[0]), float(spread(values))
+        self.measures.append(
+            Measure(key, name, value, sd, unit, definition, numbers, dict(counts), reference, note=note, **flags)
+        )
+
+    def curve(self, key, name, unit, values, points) -> None:
+        """values: (1 + samples, P)."""
+        numbers = tuple(dict.fromkeys(number for number, _ in points))
+        self.curves.append(Curve(key, name, unit, values[0], spread(values), numbers))
+
+
+def build_measures(
+    draws: PathDraws,
+    ring_draws: Mapping[str, tuple],
+    axis: ExcursionAxis,
+    normals: Mapping[str, np.ndarray],
+    phases: np.ndarray,
+    ed: float,
+    es: float,
+) -> tuple[tuple[Measure, ...], tuple[Curve, ...]]:
+    """All measures the paths and rings allow.
+
+    ring_draws: valve -> (function of phases giving (1 + samples, P, N, 3) mm, ((number, view), …), assumed).
+    normals: view -> (3,) unit normal. phases: (P,) of the curves. ed, es: common phases; without them nothing
+    can be measured and both tuples are empty.
+    """
+    if not np.isfinite([ed, es]).all():
+        return (), ()
+    build = _Builder(draws, ed, es, phases)
+    _excursions(build, axis, normals)
+    _chords(build)
+    _rings(build, ring_draws)
+    _lv_length(build)
+    return tuple(build.measures), tuple(build.curves)
+
+
+def _direction(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.ndarray], number: int, view: str):
+    """(3,) the excursion's direction for one landmark, or None where its valve's other point is missing."""
+    if axis.kind != "view line":
+        return axis.vector
+    valve = by_number(number).valve
+    pair = [n for n, v in build.draws.trajectories if v == view and by_number(n).valve == valve]
+    if len(pair) != 2:
+        return None
+    first, second = (build.draws.trajectories[n, view].evaluate(build.ed) for n in pair)
+    return perpendicular_in_view(first, second, normals[view], axis.vector)
+
+
+def _excursions(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.ndarray]) -> None:
+    draws = build.draws
+    found: dict[str, tuple] = {}
+    points = [(*p, "mapse", "MAPSE", _MAPSE_REFERENCE) for p in _MITRAL_POINTS]
+    points.append(("tricuspid", "free wall (4CH)", 10, "4CH", "tapse", "TAPSE", _TAPSE_REFERENCE))
+    for part, words, number, view, stem, title, reference in points:
+        direction = _direction(build, axis, normals, number, view) if draws.has(number, view) else None
+        if direction is None:
+            continue
+        at_ed = draws.positions(number, view, np.array([build.ed]))
+        fine = (draws.positions(number, view, build.fine) - at_ed) @ direction
+        speed = draws.velocities(number, view, build.fine) @ direction
+        coarse = (draws.positions(number, view, build.phases) - at_ed) @ direction
+        coarse_speed = draws.velocities(number, view, build.phases) @ direction / 10.0
+        used = ((number, view),)
+        found[part] = (fine, speed, used, coarse, coarse_speed)
+        key = stem if stem == "tapse" else f"mapse_{part}"
+        definition = f"largest excursion from ED, {axis.definition}"
+        build.add(key, f"{title} {words}", fine.max(1), "mm", definition, used, reference)
+        curve = f"excursion_{part}"
+        build.curve(curve, f"excursion {words}", "mm", coarse, used)
+        build.curve(f"velocity_{part}", f"velocity {words}", "cm/s", coarse_speed, used)
+        _velocities(build, part, words, speed, used)
+    for group, words, parts in (
+        ("mean", "mean of septal, lateral, anterior, inferior", _FOUR_WALLS),
+        ("mean_4ch", "mean of septal and lateral (4CH)", _FOUR_WALLS[:2]),
+    ):
+        if not all(part in found for part in parts):
+            continue
+        used = tuple(point for part in parts for point in found[part][2])
+        mean = np.mean([found[part][0].max(1) for part in parts], axis=0)
+        build.add(f"mapse_{group}", f"MAPSE {words}", mean, "mm", "mean of the walls' MAPSE", used, _MAPSE_REFERENCE)
+        _velocities(build, group, words, np.mean([found[part][1] for part in parts], axis=0), used)
+        build.curve(f"excursion_{group}", f"excursion {words}", "mm", np.mean([found[p][3] for p in parts], 0), used)
+        build.curve(f"velocity_{group}", f"velocity {words}", "cm/s", np.mean([found[p][4] for p in parts], 0), used)
+    for view, (first, second) in (("2CH", ("anterior", "inferior")), ("3CH", ("anteroseptal", "inferolateral")),
+                                  ("4CH", ("septal", "lateral"))):  # fmt: skip
+        if first in found and second in found:
+            mean = (found[first][0] + found[second][0]) / 2
+            definition = f"largest excursion from ED of the middle of the two mitral points, {axis.definition}"
+            build.add(
+                f"excursion_{view.lower()}", f"mitral excursion {view}", mean.max(1), "mm", definition,
+                found[first][2] + found[second][2],
+            )  # fmt: skip
+
+
+def _velocities(build: _Builder, part: str, words: str, speed: np.ndarray, used: tuple) -> None:
+    """s′, e′, a′ of one excursion velocity (1 + samples, fine) mm/s."""
+    if not 2 < build.es_index < _FINE - 4:
+        return
+    peaks = velocity_peaks(speed, build.es_index)
+    orders = sorted({build.draws.trajectories[point].order for point in used})
+    harmonics = "/".join(map(str, orders))
+    known = bool(np.isfinite(speed[0]).all())
+    for letter, values, what in (
+        ("s", peaks.s, "largest velocity towards the apex in systole"),
+        ("e", peaks.e, "largest velocity away from the apex, first diastolic wave"),
+        ("a", peaks.a, "largest velocity away from the apex, second diastolic wave"),
+    ):
+        note = ""
+        if not known:
+            note = "the RR of the view is unknown"
+        elif np.isnan(values[0]):
+            note = "the second diastolic wave does not stand apart from the first"
+        definition = f"{what}; derivative of a fit with {harmonics} harmonics, on which it depends"
+        reference = _E_LATERAL_REFERENCE if (letter, part) == ("e", "lateral") else ""
+        build.add(
+            f"{letter}_{part}", f"{letter}′ {words}", values / 10.0, "cm/s", definition, used, reference, note=note
+        )
+
+
+def _chords(build: _Builder) -> None:
+    moments = np.array([build.ed, build.es])
+    for key, name, first, second, view, reference in _CHORDS:
+        if not (build.draws.has(first, view) and build.draws.has(second, view)):
+            continue
+
+        def chord(phases: np.ndarray, first=first, second=second, view=view) -> np.ndarray:
+            ends = (build.draws.positions(n, view, phases) for n in (first, second))
+            return np.linalg.norm(np.subtract(*ends), axis=-1)
+
+        used = ((first, view), (second, view))
+        lengths = chord(moments)
+        for column, moment in enumerate(("ED", "ES")):
+            text = reference if moment == "ED" else ""
+            definition = f"distance of the two points at {moment}"
+            build.add(
+                f"{key}_{moment.lower()}", f"{name} at {moment}", lengths[:, column], "mm", definition, used, text
+            )
+        strain = 100 * (lengths[:, 1] / lengths[:, 0] - 1)
+        build.add(f"{key}_strain", f"{name}: strain at ES", strain, "%", "chord at ES / chord at ED − 1", used)
+        curve = chord(build.phases)
+        build.curve(f"{key}_diameter", name, "mm", curve, used)
+        build.curve(f"{key}_strain", f"{name}: strain", "%", 100 * (curve / lengths[:, :1] - 1), used)
+
+
+def _rings(build: _Builder, ring_draws: Mapping[str, tuple]) -> None:
+    for valve, (nodes, used, assumed) in ring_draws.items():
+        flags = {"approximate": True, "assumed": assumed}
+        references = ("7.4–9.8 cm²", "102–116 mm") if valve == "mitral" else ("", "")
+        shape = "; a circle on the chord is assumed" if assumed else "; approximate: six points tell the shape poorly"
+        moments = nodes(np.array([build.ed, build.es]))
+        areas, perimeters = ring_area(moments) / 100.0, ring_perimeter(moments)
+        for column, moment in enumerate(("ED", "ES")):
+            low = moment.lower()
+            build.add(
+                f"{valve}_area_{low}", f"{valve} ring area at {moment}", areas[:, column], "cm²",
+                f"½‖Σ rᵢ × rᵢ₊₁‖ of the ring's nodes{shape}", used, references[0] if moment == "ED" else "", **flags,
+            )  # fmt: skip
+            build.add(
+                f"{valve}_perimeter_{low}", f"{valve} ring perimeter at {moment}", perimeters[:, column], "mm",
+                f"sum of the ring's segments{shape}", used, references[1] if moment == "ED" else "", **flags,
+            )  # fmt: skip
+        coarse = nodes(build.phases)
+        build.curve(f"{valve}_area", f"{valve} ring area", "cm²", ring_area(coarse) / 100.0, used)
+        build.curve(f"{valve}_perimeter", f"{valve} ring perimeter", "mm", ring_perimeter(coarse), used)
+        swept = swept_volume(moments[:, :1], nodes(build.fine))
+        build.add(
+            f"{valve}_sweep", f"{valve} annulus sweep volume", swept.max(1), "mL",
+            f"largest volume between the ring's cap at ED and the current one{shape}", used, **flags,
+        )  # fmt: skip
+        build.curve(f"{valve}_sweep", f"{valve} annulus sweep volume", "mL", swept_volume(moments[:, :1], coarse), used)
+
+
+def _lv_length(build: _Builder) -> None:
+    pairs = {"2CH": (1, 2), "3CH": (3, 4), "4CH": (5, 6)}
+    bases = {v: p for v, p in pairs.items() if all(build.draws.has(n, v) for n in p)}
+    apexes = [view for view in VIEWS if build.draws.has(APEX.number, view)]
+
+    def add(key: str, words: str, base_views: tuple[str, ...], apex_views: tuple[str, ...], definition: str) -> None:
+        used = tuple((n, v) for v in base_views for n in bases[v]) + tuple((APEX.number, v) for v in apex_views)
+
+        def length(phases: np.ndarray) -> np.ndarray:
+            # common displacements of a view cancel in its own length, not between views
+            across = len({*base_views, *apex_views}) > 1
+            base = np.mean([build.draws.positions(n, v, phases, across) for v in base_views for n in bases[v]], axis=0)
+            apex = np.mean([build.draws.positions(APEX.number, v, phases, across) for v in apex_views], axis=0)
+            return np.linalg.norm(apex - base, axis=-1)
+
+        fine = length(build.fine)
+        at_ed, at_es, shortest = fine[:, 0], fine[:, build.es_index], fine.min(1)
+        build.add(f"lv_length{key}_ed", f"LV length{words} at ED", at_ed, "mm", definition, used)
+        build.add(f"lv_length{key}_es", f"LV length{words} at ES", at_es, "mm", definition, used)
+        build.add(f"lv_length{key}_min", f"LV length{words}, shortest", shortest, "mm", definition, used)
+        build.add(
+            f"longitudinal_shortening{key}", f"longitudinal shortening{words}", 100 * (at_ed - shortest) / at_ed, "%",
+            "100·(L at ED − shortest L)/L at ED", used, "17.1 ± 2.3 %",
+        )  # fmt: skip
+        build.curve(f"lv_length{key}", f"LV length{words}", "mm", length(build.phases), used)
+
+    if bases and apexes:
+        add("", "", tuple(bases), tuple(apexes), "distance of the apex (mean of the views that show it) from the "
+            "mitral centre (mean of the views' points)")  # fmt: skip
+    for view in apexes:
+        if view in bases:
+            definition = "distance of the apex from the middle of the view's two mitral points"
+            add(f"_{view.lower()}", f" {view}", (view,), (view,), definition)

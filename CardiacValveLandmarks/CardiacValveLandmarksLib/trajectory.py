@@ -1,4 +1,4 @@
-"""A landmark's path over the beat: a robust, penalised periodic harmonic fit in patient space.
+"""A landmark's path over the beat: a periodic harmonic series in patient space (fitted by trajectory_fit).
 
 LPS millimetres; phases in [0, 1) of the RR; velocities in mm/s of the view's own beat.
 """
@@ -30,14 +30,14 @@ class Trajectory:
 
     landmark, view: whose path, seen where.
     coefficients: (2 order + 1, 3) LPS mm, of `harmonic_basis` over the view's own phase.
-    order: number of harmonics. penalty: the roughness penalty's strength (0: plain least squares).
-    order_given: the user stated the order (else generalised cross-validation chose it).
+    order: number of harmonics. order_given: the user stated the order (else it was chosen from the
+        number of frames).
     rr_ms: the view's own RR, NaN where unknown (velocities are NaN then).
     covariance: (2 order + 1, 2 order + 1), unitless: times `noise_covariance` it is the coefficients' covariance.
     noise_covariance: (3, 3) mm², scatter of one fully trusted automatic point about the path.
     phases: (T,) the frames' own phases. points: (T, 3) LPS mm, NaN where absent.
     residuals: (T,) mm, distance of each frame's point from the path, NaN where absent.
-    weights: (T,) weight of each frame in the last iteration, 0 where absent or thrown out as an outlier.
+    weights: (T,) weight of each frame in the last iteration, 0 where absent or near 0 for an outlier.
     provenance: (T,) uint8 of landmarks.Provenance.
     effective_parameters: degrees of freedom the fit used, per coordinate.
     warp: from the study's common phase to the view's own.
@@ -47,7 +47,6 @@ class Trajectory:
     view: str
     coefficients: np.ndarray
     order: int
-    penalty: float
     order_given: bool
     rr_ms: float
     covariance: np.ndarray

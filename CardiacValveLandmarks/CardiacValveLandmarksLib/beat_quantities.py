@@ -1,0 +1,78 @@
+"""What can be computed from paths and rings at every phase, for one set of paths or many draws of them at once.
+
+Leading axes S are draws (the fit's uncertainty), P phases. LPS millimetres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def ring_area(nodes: np.ndarray) -> np.ndarray:
+    """(..., N, 3) -> (...,) mm²: ½‖Σ rᵢ × rᵢ₊₁‖, the area seen along the ring's own mean normal."""
+    centred = nodes - nodes.mean(-2, keepdims=True)
+    return 0.5 * np.linalg.norm(np.cross(centred, np.roll(centred, -1, axis=-2)).sum(-2), axis=-1)
+
+
+def ring_perimeter(nodes: np.ndarray) -> np.ndarray:
+    """(..., N, 3) -> (...,) mm: the sum of the segments, the closing one included."""
+    return np.linalg.norm(np.roll(nodes, -1, axis=-2) - nodes, axis=-1).sum(-1)
+
+
+def swept_volume(start: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """(..., N, 3) ring at ED, (..., N, 3) now -> (...,) mL between their caps; positive towards the apex.
+
+    Both caps are fans about the rings' mean points, the side is made of the nodes' straight paths: a closed
+    triangulated surface, its volume by the divergence theorem.
+    """
+    start = np.broadcast_to(start, nodes.shape)
+    reference = start.mean(-2, keepdims=True)
+    a, b = start - reference, nodes - reference
+    a1, b1 = np.roll(a, -1, axis=-2), np.roll(b, -1, axis=-2)
+    middle = np.broadcast_to(b.mean(-2, keepdims=True), b.shape)
+
+    def solid(p: np.ndarray, q: np.ndarray, r: np.ndarray) -> np.ndarray:
+        return (p * np.cross(q, r)).sum(-1).sum(-1) / 6
+
+    # the ED cap's fan has its centre at the origin of the coordinates and adds nothing.
+    # Each side's two triangles are averaged over both diagonals, so that the node order does not matter.
+    side = (solid(a, a1, b1) + solid(a, b1, b) + solid(a, a1, b) + solid(a1, b1, b)) / 2
+    # rings run counter-clockwise seen from the atrium: outward of the far cap is the other way round
+    return -(side + solid(middle, b, b1)) / 1000.0
+
+
+@dataclass(frozen=True)
+class DiastolicPeaks:
+    """s, e, a: (S,) mm/s, positive; a is NaN where it does not stand apart from e."""
+
+    s: np.ndarray
+    e: np.ndarray
+    a: np.ndarray
+
+
+def velocity_peaks(velocity: np.ndarray, es: int) -> DiastolicPeaks:
+    """Peaks of an excursion's velocity: systole, then the two diastolic in time order.
+
+    velocity: (S, P) mm/s towards the apex, P phases from end-diastole. es: index of end-systole, 2 < es < P - 4.
+    The two diastolic waves are divided at the slowest recoil in the middle half of diastole.
+    """
+    length = velocity.shape[1] - es
+    low, high = es + length // 4, es + (3 * length) // 4
+    divide = low + np.argmax(velocity[:, low : high + 1], axis=1)
+    index = np.arange(velocity.shape[1])
+    early = np.where((index >= es) & (index <= divide[:, None]), -velocity, -np.inf).max(1)
+    late_curve = np.where(index >= divide[:, None], -velocity, -np.inf)
+    late = late_curve.max(1)
+    slowest = -np.take_along_axis(velocity, divide[:, None], axis=1)[:, 0]
+    # a wave of its own rises above the diastasis before it
+    apart = (late > 0) & (late - np.maximum(slowest, 0) > 0.1 * late) & (np.argmax(late_curve, axis=1) > divide)
+    return DiastolicPeaks(velocity[:, :es].max(1), early, np.where(apart, late, np.nan))
+
+
+def perpendicular_in_view(first: np.ndarray, second: np.ndarray, normal: np.ndarray, toward: np.ndarray) -> np.ndarray:
+    """(3,) unit vector in the view's plane, perpendicular to the line through two points, on the side of `toward`."""
+    direction = np.cross(normal, second - first)
+    direction = direction / np.linalg.norm(direction)
+    return direction if direction @ toward >= 0 else -direction

@@ -1,0 +1,63 @@
+"""Random draws of all paths of a study from their fits: how uncertainty reaches rings and measures.
+
+Draw 0 is the fit itself. LPS millimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from .geometry import SliceGeometry
+from .trajectory import Trajectory, harmonic_basis
+
+
+class PathDraws:
+    """`samples` draws of each trajectory, and of each view's unknown in-plane breath-hold offset.
+
+    breathhold_sd: view -> SD in mm per in-plane direction. The same seed gives the same draws.
+    """
+
+    def __init__(
+        self,
+        trajectories: Iterable[Trajectory],
+        geometries: Mapping[str, SliceGeometry],
+        breathhold_sd: Mapping[str, float],
+        samples: int,
+        seed: int,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self.trajectories = {(t.landmark.number, t.view): t for t in trajectories}
+        self._coefficients = {
+            key: np.concatenate([t.coefficients[None], t.sample(samples, rng)]) for key, t in self.trajectories.items()
+        }
+        self._offsets = {}
+        for view, geometry in geometries.items():
+            plane = np.stack([geometry.axis0, geometry.axis1]) / geometry.spacing[:, None]
+            drawn = rng.normal(0.0, breathhold_sd[view], (samples, 2)) @ plane
+            self._offsets[view] = np.concatenate([np.zeros((1, 3)), drawn])[:, None]
+
+    def has(self, number: int, view: str) -> bool:
+        return (number, view) in self.trajectories
+
+    def positions(self, number: int, view: str, phases: np.ndarray, offset: bool = False) -> np.ndarray:
+        """(P,) common phases -> (1 + samples, P, 3) mm; with the view's breath-hold offset where asked."""
+        t = self.trajectories[number, view]
+        paths = harmonic_basis(t.warp(phases), t.order) @ self._coefficients[number, view]
+        return paths + self._offsets[view] if offset else paths
+
+    def velocities(self, number: int, view: str, phases: np.ndarray) -> np.ndarray:
+        """(P,) common phases -> (1 + samples, P, 3) mm/s in the view's own beat, NaN where its RR is unknown."""
+        t = self.trajectories[number, view]
+        return harmonic_basis(t.warp(phases), t.order, 1) @ self._coefficients[number, view] / (t.rr_ms / 1000.0)
+
+
+def spread(draws: np.ndarray) -> np.ndarray:
+    """(1 + samples, ...) -> (...,): SD over the draws, NaN where more than half of them have no value."""
+    drawn = draws[1:]
+    known = np.isfinite(drawn)
+    count = known.sum(0)
+    mean = np.where(known, drawn, 0.0).sum(0) / np.maximum(count, 1)
+    variance = np.where(known, (drawn - mean) ** 2, 0.0).sum(0) / np.maximum(count - 1, 1)
+    return np.where((2 * count > len(drawn)) & (count > 1), np.sqrt(variance), np.nan)
