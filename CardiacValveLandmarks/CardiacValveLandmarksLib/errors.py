@@ -35,3 +35,9 @@ class ModelError(InputError):
     """A model that is missing, does not verify, or is not what its description says."""
 
     exit_status: ClassVar[int] = 4
+
+
+class Cancelled(CvlError):
+    """The user stopped it; nothing half-done is left under a final name."""
+
+    exit_status: ClassVar[int] = 130

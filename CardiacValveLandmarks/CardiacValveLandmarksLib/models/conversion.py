@@ -61,12 +61,12 @@ def onnx_form(path: str | os.PathLike, checksum: str, architecture: Architecture
     return kept
 
 
-def remove_conversions(checksum: str) -> int:
-    """Delete the kept conversions of these weights; how many there were."""
-    found = list(conversions_folder().glob(f"{checksum}-*.onnx"))
+def remove_conversions(checksum: str = "") -> list[Path]:
+    """Delete the kept conversions of these weights, or of all; returns what was deleted."""
+    found = list(conversions_folder().glob(f"{checksum}*-*.onnx"))
     for path in found:
         path.unlink()
-    return len(found)
+    return found
 
 
 def export_module(
