@@ -1,0 +1,393 @@
+"""The tissues of the synthetic heart as layers of opacity at given points.
+
+Shapes are star-shaped about an axis or tubes; each gives an approximate signed distance (mm, negative inside),
+turned into opacity over one pixel. Layers are painted in order, later over earlier. float32 throughout: this is
+the inner loop of training-image generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .anatomy import HeartAnatomy
+from .rings import Ring, Valves, direction, septal_surface, valves
+
+_TABLE = 360
+
+
+def _angle_index(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return (np.arctan2(y, x) * (_TABLE / (2 * np.pi))).astype(np.int32) % _TABLE
+
+
+def _polar_table(points: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Radius and height of a closed curve at 360 angles about a centre: (360,), (360,) float32."""
+    offset = points[:, :2] - centre[:2]
+    angle = np.arctan2(offset[:, 1], offset[:, 0])
+    radius = np.hypot(offset[:, 0], offset[:, 1])
+    # outermost point of each of 120 sectors, then interpolated round: the outline of overlapping curves
+    sector = np.floor(angle / (2 * np.pi) * 120).astype(int) % 120
+    order = np.argsort(radius)
+    outer = np.full(120, -1)
+    outer[sector[order]] = order
+    outer = outer[outer >= 0]
+    keys = angle[outer]
+    place = np.argsort(keys)
+    keys, outer = keys[place], outer[place]
+    at = (np.arange(_TABLE) + 0.5) * (2 * np.pi / _TABLE)
+    at = np.where(at > np.pi, at - 2 * np.pi, at)
+    table = [np.interp(at, keys, value[outer], period=2 * np.pi) for value in (radius, points[:, 2])]
+    return table[0].astype(np.float32), table[1].astype(np.float32)
+
+
+def _roughness(rng: np.random.Generator, amplitude: float, orders: range) -> np.ndarray:
+    """(360,) relative radius of an irregular outline."""
+    at = (np.arange(_TABLE) + 0.5) * (2 * np.pi / _TABLE)
+    total = np.ones(_TABLE)
+    for order in orders:
+        a, b = rng.normal(0, amplitude / order**0.7, 2)
+        total += a * np.cos(order * at) + b * np.sin(order * at)
+    return np.clip(total, 0.5, 1.6).astype(np.float32)
+
+
+def _tube(points: np.ndarray, path: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Signed distance of a chain of cones with round joints; path (K, 3), radii (K,)."""
+    best = np.full(len(points), np.float32(1e3))
+    reach = np.float32(max(radii) + 12)
+    low, high = path.min(0) - reach, path.max(0) + reach
+    near = np.arange(len(points))
+    for axis in np.argsort(high - low):  # the narrowest side of the box leaves the fewest points
+        values = points[near, axis]
+        near = near[(values >= low[axis]) & (values <= high[axis])]
+    if not near.size:
+        return best
+    local = points[near]
+    closest = np.full(len(near), np.float32(1e3))
+    for start, end, r0, r1 in zip(path[:-1], path[1:], radii[:-1], radii[1:], strict=True):
+        axis = (end - start).astype(np.float32)
+        offset = local - start.astype(np.float32)
+        along = np.clip(offset @ axis / np.float32(axis @ axis), 0, 1)
+        offset -= along[:, None] * axis
+        distance = np.sqrt(np.einsum("ij,ij->i", offset, offset)) - (np.float32(r0) + along * np.float32(r1 - r0))
+        np.minimum(closest, distance, out=closest)
+    best[near] = closest
+    return best
+
+
+class Heart:
+    """One heart at one phase, ready to be evaluated at points.
+
+    superior: (3,) the patient's superior direction in heart coordinates; vessels follow it.
+    """
+
+    def __init__(self, anatomy: HeartAnatomy, phase: float, superior: np.ndarray) -> None:
+        self.anatomy = a = anatomy
+        self.rings: Valves = valves(anatomy, phase)
+        self.motion = self.rings.motion
+        self.superior = superior / np.linalg.norm(superior)
+        c = self.motion.contraction
+        rng = np.random.default_rng(a.shape_seed)
+
+        # left ventricle: outline of the base is the mitral ring and the outflow tract together
+        outline = np.concatenate([self.rings.mitral.nodes, self.rings.aortic.nodes])
+        self._base_radius, self._base_height = _polar_table(outline, np.zeros(3))
+        kernel = np.hanning(31) / np.hanning(31).sum()
+        smooth = np.convolve(
+            np.concatenate([self._base_radius[-15:], self._base_radius, self._base_radius[:15]]), kernel, "valid"
+        )
+        self._base_radius = np.maximum(smooth, 8).astype(np.float32)
+        angles = (np.arange(_TABLE) + 0.5) * (2 * np.pi / _TABLE)
+        extra = a.wall_septal_extra * np.clip(np.cos(angles - np.deg2rad(a.wall_extra_angle)), 0, None)
+        self._wall = ((a.wall + extra) * (1 + a.thickening * c)).astype(np.float32)
+        self._epi = (
+            (a.lv_radius + a.wall + extra - (1.5 + 0.2 * a.wall) * c) * _roughness(rng, 0.02, range(2, 5))
+        ).astype(np.float32)
+        self._rough_endo = _roughness(rng, 0.012 * a.trabeculation, range(6, 24)) - 1
+        self._epi_end = float(self.rings.apex[2])
+        self._endo_end = a.lv_length - a.thickening * a.wall_apex * c
+        s = np.linspace(0, 1, 513)
+        power, root = a.lv_profile
+        self._profile = ((1 - s**power) ** root).astype(np.float32)
+        self._slope = np.abs(np.gradient(self._profile, s)).clip(0, 8).astype(np.float32)
+
+        # right ventricle: a crescent on the septal side, as wide at the base as the tricuspid ring
+        septum = septal_surface(a)
+        lateral = np.abs(self.rings.tricuspid.nodes[:, 0]).max()
+        self._rv_base = float(lateral - septum) + 2.0
+        turned = np.abs((angles - np.deg2rad(a.rv_angle) + np.pi) % (2 * np.pi) - np.pi) / np.deg2rad(a.rv_span)
+        shape = np.where(turned < 1, np.cos(np.clip(turned, 0, 1) * np.pi / 2) ** 0.7, 0)
+        self._rv_shape = (shape * _roughness(rng, 0.05, range(3, 7))).astype(np.float32)
+        self._rv_rough = _roughness(rng, 0.02 * (0.5 + a.trabeculation), range(7, 26))
+
+        # atria
+        fill = 0.80 + 0.20 * self.motion.atrial_fill
+        self._la = _Atrium(
+            self.rings.mitral,
+            a.la_height,
+            a.la_radius * fill,
+            a.la_flatness,
+            a.la_shift,
+            a.descent * c,
+            _roughness(rng, a.atrial_roughness, range(2, 6)),
+        )
+        self._ra = _Atrium(
+            self.rings.tricuspid,
+            a.ra_height,
+            a.ra_radius * fill,
+            0.95,
+            a.ra_shift,
+            0.7 * a.tricuspid_excursion * c,
+            _roughness(rng, a.atrial_roughness, range(2, 6)),
+        )
+        self._vessels = self._make_vessels(rng)
+        self._papillary = self._make_papillary(rng)
+        self._fat_patch = _roughness(rng, 0.25, range(1, 5))
+
+    # -- parts ---------------------------------------------------------------------------------
+    def _make_vessels(self, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        a, up = self.anatomy, self.superior
+        aortic = self.rings.aortic
+        r = a.aortic_radius
+        n = aortic.normal
+        bend = n + 0.8 * up
+        bend /= np.linalg.norm(bend)
+        right = direction(180.0)
+        sinus = aortic.centre + n * r * rng.uniform(0.7, 1.0)
+        junction = sinus + bend * r * rng.uniform(1.0, 1.4)
+        rise = up + 0.25 * right
+        ascending = junction + rise * rng.uniform(35, 55)
+        arch = ascending + up * 18 + direction(-60.0) * 25
+        aorta = np.array([aortic.centre, sinus, junction, ascending, arch])
+        bulge = rng.uniform(1.12, 1.35)
+        aorta_r = np.array([r, r * bulge, r * rng.uniform(0.95, 1.15), r * rng.uniform(1.0, 1.3), r * 1.1])
+
+        # outflow tract: from the anterior base of the RV, in front of the aorta, to the pulmonary artery
+        front = direction(rng.uniform(95, 125))
+        start = direction(rng.uniform(120, 145)) * (septal_surface(a) + 0.45 * self._rv_base)
+        start = start + np.array([0, 0, 0.16 * a.lv_length + 0.5 * a.descent * self.motion.contraction])
+        valve = aortic.centre + front * (r + a.rvot_radius + rng.uniform(2, 6)) - np.array([0, 0, rng.uniform(2, 12)])
+        trunk = valve + up * rng.uniform(22, 34) + direction(-80.0) * rng.uniform(4, 14)
+        branch = trunk + direction(-90.0) * 25 + up * 4
+        pulmonary = np.array([start, (start + valve) / 2 + front * 3, valve, trunk, branch])
+        squeeze = 1 - 0.2 * self.motion.contraction
+        pr = a.rvot_radius
+        pulmonary_r = np.array([pr * squeeze, pr * 1.05 * squeeze, pr * 0.95, pr * 1.05, pr * 0.8])
+
+        result = {"aorta": (aorta, aorta_r), "pulmonary": (pulmonary, pulmonary_r)}
+        la_top = self._la.axis_point(0.62)
+        for index in range(rng.integers(2, 5)):
+            side = direction(rng.choice([-30.0, 20.0, 190.0, 240.0]) + rng.uniform(-25, 25))
+            side = side - np.array([0, 0, rng.uniform(0.1, 0.6)])
+            reach = self._la.radius * 0.6
+            path = np.array([la_top + side * reach * 0.6, la_top + side * (reach + rng.uniform(18, 35))])
+            result[f"vein{index}"] = (path, np.array([rng.uniform(5, 8.5), rng.uniform(4, 7)]))
+        # left atrial appendage: lateral, anterior, above the mitral ring
+        base = self._la.axis_point(0.35)
+        side = direction(rng.uniform(25, 75))
+        path = np.array(
+            [base + side * self._la.radius * 0.7, base + side * (self._la.radius * 0.9 + rng.uniform(10, 24))]
+        )
+        result["appendage"] = (
+            path + np.array([0, 0, rng.uniform(-4, 6)]),
+            np.array([rng.uniform(5, 10), rng.uniform(3, 8)]),
+        )
+        ra_mid = self._ra.axis_point(0.6)
+        result["svc"] = (
+            np.array([ra_mid + up * 10, ra_mid + up * 60]),
+            np.array([rng.uniform(7, 11), rng.uniform(7, 11)]),
+        )
+        low = ra_mid - up * 12 + direction(-100.0) * 6
+        result["ivc"] = (np.array([low, low - up * 55]), np.array([rng.uniform(9, 14), rng.uniform(9, 14)]))
+        ra_app = self._ra.axis_point(0.4) + direction(rng.uniform(100, 150)) * self._ra.radius * 0.8
+        result["ra_appendage"] = (
+            np.array([ra_app, ra_app + direction(110.0) * 14]),
+            np.array([rng.uniform(7, 12), 6.0]),
+        )
+        return result
+
+    def _make_papillary(self, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+        a = self.anatomy
+        c = self.motion.contraction
+        muscles = []
+        for centre_angle in (rng.uniform(20, 70), rng.uniform(225, 280)):
+            for _ in range(rng.integers(1, 3)):
+                across = direction(centre_angle + rng.uniform(-14, 14))
+                inner = (a.lv_radius - a.thickening * a.wall * c) * rng.uniform(0.62, 0.85)
+                top = across * inner * 0.85 + [0, 0, rng.uniform(0.34, 0.45) * a.lv_length + 0.4 * a.descent * c]
+                foot = across * inner + [0, 0, rng.uniform(0.66, 0.82) * a.lv_length]
+                radius = a.papillary_radius * rng.uniform(0.7, 1.1) * (1 + 0.25 * c)
+                muscles.append((np.array([top, foot]), np.array([radius * 0.8, radius * 1.2])))
+        return muscles
+
+    # -- evaluation ----------------------------------------------------------------------------
+    def layers(self, points: np.ndarray, softness: float) -> Iterator[tuple[str, np.ndarray]]:
+        """Tissue name and opacity (N,) in painting order. points (N, 3) float32 heart mm, softness in mm."""
+        a = self.anatomy
+        x, y, z = points.T
+        inverse = np.float32(1 / max(softness, 1e-3))
+
+        def opacity(distance: np.ndarray) -> np.ndarray:
+            return np.clip(np.float32(0.5) - distance * inverse, 0, 1)
+
+        # LV in polar coordinates about its (bent) axis
+        u = np.clip(z / np.float32(a.lv_length), 0, 1)
+        bow = u * (1 - u) * 4
+        ax, ay = x - bow * np.float32(a.lv_bend[0]), y - bow * np.float32(a.lv_bend[1])
+        rho = np.sqrt(ax * ax + ay * ay)
+        index = _angle_index(ax, ay)
+        height = self._base_height[index]
+        above = z - height  # positive towards the apex
+        base_weight, epi_profile, epi_slope = self._profile_at(above, self._epi_end - height)
+        taper = np.float32(a.basal_taper) * base_weight + (1 - base_weight)
+        base_epi = self._base_radius[index] + self._wall[index] * taper
+        r_epi = epi_profile * (self._epi[index] * (1 - base_weight) + base_epi * base_weight)
+        d_epi = (rho - r_epi) / np.sqrt(1 + (epi_slope * self._epi[index] / self._epi_end) ** 2)
+        past = z - np.float32(self._epi_end)
+        d_epi = np.where(past > 0, np.sqrt(rho * rho + past * past), d_epi)
+
+        base_weight, profile, slope = self._profile_at(above, self._endo_end - height)
+        mid = (self._epi - self._wall)[index] * (1 + self._rough_endo[index] * np.clip(above / 30, 0, 1))
+        r_endo = profile * (mid * (1 - base_weight) + self._base_radius[index] * base_weight)
+        d_endo = (rho - r_endo) / np.sqrt(1 + (slope * mid / self._endo_end) ** 2)
+        past = z - np.float32(self._endo_end)
+        d_endo = np.where(past > 0, np.sqrt(rho * rho + past * past), d_endo)
+
+        # RV crescent outside the septum, below (apical of) the tricuspid plane
+        ring = self.rings.tricuspid
+        c0, gx, gy = ring.plane
+        below = z - (np.float32(c0) + np.float32(gx) * x + np.float32(gy) * y)
+        along = np.clip(below / np.float32(a.rv_length * self._epi_end - c0), 0, 1)
+        bulge = 1 + np.float32(a.rv_bulge - 1) * 4 * along * (1 - along)
+        crescent = np.float32(self._rv_base * (1 - 0.12 * self.motion.contraction)) * self._rv_shape[index]
+        crescent = crescent * (1 - along ** np.float32(1.7)) * bulge
+        squeeze = 1 - np.float32(0.22 * self.motion.contraction) * np.clip(below / 20, 0, 1)
+        crescent = crescent * squeeze
+        d_rv_outer = (rho - (r_epi + crescent)) * np.float32(0.85)
+        inner = (rho - (r_epi + crescent * (1 + (self._rv_rough[index] - 1) * np.clip(below / 25, 0, 1)))) * np.float32(
+            0.85
+        )
+        exists = crescent > 0.8
+        d_rv = np.where(exists, np.maximum(np.maximum(inner, -d_epi), -below), 99)
+        d_rv_wall = np.where(exists, np.maximum(d_rv_outer - np.float32(a.rv_wall), -below - 1), 99)
+
+        d_la, d_ra = self._la.distance(x, y, z), self._ra.distance(x, y, z)
+        vessels = {name: _tube(points, path, radii) for name, (path, radii) in self._vessels.items()}
+        for name, distance in vessels.items():
+            if name.startswith("vein") or name == "appendage":
+                np.minimum(d_la, distance, out=d_la)
+            elif name in ("svc", "ivc", "ra_appendage"):
+                np.minimum(d_ra, distance, out=d_ra)
+        d_aorta, d_pulmonary = vessels["aorta"], vessels["pulmonary"]
+        # the root begins at its ring
+        behind = (points - self.rings.aortic.centre.astype(np.float32)) @ self.rings.aortic.normal.astype(np.float32)
+        d_aorta = np.maximum(d_aorta, -behind)
+        d_myocardium = np.maximum(d_epi, -above - 1)
+
+        outer = np.minimum.reduce([d_myocardium, d_rv_wall, d_la - 2, d_ra - 2, d_aorta - 2, d_pulmonary - 2])
+        groove = np.exp(-(((z - np.float32(self.rings.mitral.centre[2])) / 16) ** 2))
+        fat = (np.float32(a.fat) + np.float32(a.groove_fat) * groove) * self._fat_patch[index]
+        yield "pericardium", opacity(outer - fat - np.float32(1.6))
+        yield "fat", opacity(outer - fat)
+        yield "vessel_wall", opacity(np.minimum(d_ra, d_pulmonary) - np.float32(1.8))
+        yield "rv_wall", opacity(d_rv_wall)
+        yield "vessel_wall", opacity(d_la - np.float32(1.8))
+        yield "blood_right", opacity(np.minimum(d_ra, d_pulmonary))
+        yield "vessel_wall", opacity(np.maximum(d_la - np.float32(1.6), -d_ra - 3))
+        yield "blood_right", opacity(d_rv)
+        yield "lv_wall", opacity(d_myocardium)
+        yield "blood_left", opacity(d_la)
+        yield "vessel_wall", opacity(d_aorta - np.float32(1.6))
+        yield "blood_left", opacity(np.minimum(np.maximum(d_endo, -above), d_aorta))
+        for path, radii in self._papillary:
+            yield "lv_wall", opacity(np.maximum(_tube(points, path, radii), d_endo - 2))
+        band = self._vessel_band()
+        yield "rv_wall", opacity(np.maximum(_tube(points, *band), d_rv - 1))
+        for ring, is_open, leaflet in (
+            (self.rings.mitral, self.motion.mitral_open, a.mitral_leaflet),
+            (self.rings.tricuspid, self.motion.mitral_open, a.mitral_leaflet * 0.95),
+        ):
+            yield "leaflet", opacity(self._leaflets(points, ring, is_open, leaflet)) * np.float32(0.8)
+        yield "leaflet", opacity(self._cusps(points)) * np.float32(0.8)
+
+    def _profile_at(self, above: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weight of the base outline, profile and its slope at a height below the base."""
+        s = np.clip(above / np.maximum(length, 20), 0, 1)
+        index = (s * 512).astype(np.int32)
+        return np.exp(-((s / np.float32(0.2)) ** 2)), self._profile[index], self._slope[index]
+
+    def _vessel_band(self) -> tuple[np.ndarray, np.ndarray]:
+        """The moderator band of the RV."""
+        a = self.anatomy
+        level = 0.6 * a.lv_length
+        inner = direction(a.rv_angle - 20) * (a.lv_radius + a.wall)
+        outer = direction(a.rv_angle + 5) * (a.lv_radius + a.wall + 0.55 * self._rv_base)
+        return np.array([inner + [0, 0, level - 6], outer + [0, 0, level + 10]]), np.array([2.2, 2.6])
+
+    def _leaflets(self, points: np.ndarray, ring: Ring, is_open: float, length: float) -> np.ndarray:
+        """Distance from a two-sided funnel hanging from an atrioventricular ring."""
+        c0, gx, gy = ring.plane
+        x, y, z = points.T
+        depth = z - (np.float32(c0) + np.float32(gx) * x + np.float32(gy) * y)
+        radius, _ = _polar_table(ring.nodes, ring.centre)
+        dx, dy = x - np.float32(ring.centre[0]), y - np.float32(ring.centre[1])
+        reach = radius[_angle_index(dx, dy)]
+        bottom = np.float32(5.5 + (length * 0.85 - 5.5) * is_open)
+        narrowing = np.float32(1 - 0.62 * is_open)
+        u = np.clip(depth / bottom, 0, 1)
+        funnel = reach * (1 - narrowing * u ** np.float32(0.8))
+        slant = reach * narrowing / bottom
+        distance = np.abs(np.sqrt(dx * dx + dy * dy) - funnel) / np.sqrt(1 + slant * slant) - np.float32(0.9)
+        return np.maximum(distance, np.maximum(-depth - 0.5, depth - bottom))
+
+    def _cusps(self, points: np.ndarray) -> np.ndarray:
+        """Distance from the aortic cusps: a shallow cup when shut, along the wall when open."""
+        ring = self.rings.aortic
+        radius = np.float32(self.anatomy.aortic_radius)
+        offset = points - ring.centre.astype(np.float32)
+        height = offset @ ring.normal.astype(np.float32)
+        across = np.sqrt(np.clip(np.einsum("ij,ij->i", offset, offset) - height * height, 0, None))
+        is_open = np.float32(self.motion.aortic_open)
+        u = np.clip(height / (radius * 0.9), 0, 1)
+        funnel = radius * (1 - (1 - 0.85 * is_open) * u)
+        distance = np.abs(across - funnel) * np.float32(0.7) - np.float32(0.8)
+        return np.maximum(distance, np.maximum(-height - 0.5, height - radius * 0.9))
+
+
+class _Atrium:
+    """A chamber that starts at a valve ring, widens and closes at its roof."""
+
+    def __init__(
+        self,
+        ring: Ring,
+        height: float,
+        radius: float,
+        flatness: float,
+        shift: tuple[float, float],
+        stretch: float,
+        rough: np.ndarray,
+    ) -> None:
+        self.ring, self.height, self.radius, self.flatness = ring, height + stretch, radius, flatness
+        self.shift, self.rough = shift, rough
+        self._ring_radius, _ = _polar_table(ring.nodes, ring.centre)
+
+    def axis_point(self, fraction: float) -> np.ndarray:
+        """(3,) a point of the chamber's axis, 0 at the ring, 1 at the roof."""
+        return self.ring.centre + np.array([*(np.array(self.shift) * fraction), -self.height * fraction])
+
+    def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        c0, gx, gy = self.ring.plane
+        up = np.float32(c0) + np.float32(gx) * x + np.float32(gy) * y - z
+        q = np.clip(up / np.float32(self.height), 0, 1)
+        dx = x - np.float32(self.ring.centre[0]) - q * np.float32(self.shift[0])
+        dy = y - np.float32(self.ring.centre[1]) - q * np.float32(self.shift[1])
+        index = _angle_index(dx, dy)
+        across = np.sqrt(dx * dx + dy * dy)
+        angle = (np.arange(_TABLE) + 0.5) * (2 * np.pi / _TABLE)
+        body = self.radius / np.sqrt(np.cos(angle) ** 2 + (np.sin(angle) / self.flatness) ** 2) * self.rough
+        widen = np.clip(q / np.float32(0.4), 0, 1)
+        widen = widen * widen * (3 - 2 * widen)
+        closing = np.sqrt(np.clip(1 - q**3, 0, 1))
+        r = closing * (self._ring_radius[index] * (1 - widen) + body.astype(np.float32)[index] * widen)
+        slope = np.where(q > 0.5, 1 / np.sqrt(1 + (1.5 * q * q * r / (closing * closing + 0.1) / self.height) ** 2), 1)
+        return np.maximum((across - r) * slope.astype(np.float32), np.maximum(-up, up - np.float32(self.height)))

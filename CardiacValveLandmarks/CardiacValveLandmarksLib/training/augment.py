@@ -1,0 +1,77 @@
+"""Augmentation of batches on the fly: geometry with landmarks moved exactly, then appearance. torch, any device."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def random_affine(
+    images: Tensor,
+    landmarks: Tensor,
+    size: int,
+    generator: torch.Generator,
+    *,
+    shift: float,
+    scale: float,
+    mirror: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Any rotation, a shift of up to `shift` pixels, a log-uniform scale of up to 1 ± `scale`, and mirroring where asked.
+
+    images (B, 1, S, S), landmarks (B, L, 2) pixels (row, column), NaN absent; mirror (B,) bool.
+    Returns images (B, 1, size, size) cut from the centre, and the landmarks' new positions; NaN outside the cut.
+    """
+    count, whole = len(images), images.shape[-1]
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator) * (high - low) + low
+
+    angle = uniform(0, 2 * math.pi, count)
+    zoom = torch.exp(uniform(-math.log1p(scale), math.log1p(scale), count, 1)) * torch.exp(
+        uniform(-0.06, 0.06, count, 2)
+    )
+    offset = uniform(-shift, shift, count, 2)
+    # output pixel -> input pixel: p_in = A (p_out - centre_out + offset) + centre_in
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+    matrix = turn @ torch.diag_embed(1 / zoom)
+    matrix[:, :, 1] *= torch.where(mirror, -1.0, 1.0)[:, None]
+    moved = torch.einsum("bij,blj->bli", torch.linalg.inv(matrix), landmarks - (whole - 1) / 2)
+    moved = moved - offset[:, None] + (size - 1) / 2
+    outside = ((moved < 1) | (moved > size - 2)).any(-1, keepdim=True)
+    moved = torch.where(outside | moved.isnan(), torch.nan, moved)
+
+    grid = torch.stack(torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij"), -1).float()
+    source = torch.einsum("bij,hwj->bhwi", matrix, grid - (size - 1) / 2)
+    source = source + torch.einsum("bij,bj->bi", matrix, offset)[:, None, None]
+    normalised = source.flip(-1) * (2 / whole)  # grid_sample wants (x, y), and [-1, 1] over the pixel edges
+    return functional.grid_sample(images, normalised, "bilinear", "zeros", align_corners=False), moved
+
+
+def random_appearance(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Gamma, a smooth shading, blur, noise and a final robust rescaling as at inference. images (B, 1, S, S)."""
+    count = len(images)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator) * (high - low) + low
+
+    images = images.clamp(min=0) ** torch.exp(uniform(-0.35, 0.35, count, 1, 1, 1))
+    coarse = torch.randn(count, 1, 4, 4, generator=generator) * uniform(0, 0.25, count, 1, 1, 1)
+    images = images * torch.exp(functional.interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=True))
+    soft = functional.avg_pool2d(functional.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    amount = torch.where(uniform(0, 1, count, 1, 1, 1) < 0.35, uniform(-0.5, 0.9, count, 1, 1, 1), 0.0)
+    images = (images + amount * (soft - images)).clamp(min=0)
+    images = images + torch.randn(images.shape, generator=generator) * uniform(0, 0.05, count, 1, 1, 1) * (
+        uniform(0, 1, count, 1, 1, 1) < 0.5
+    )
+    return rescale(images)
+
+
+def rescale(images: Tensor) -> Tensor:
+    """The intensity scaling of the heat-map network: each image divided by its 99th percentile, clipped to [0, 1.5]."""
+    flat = images.flatten(1)
+    top = torch.quantile(flat[:, ::3].float(), 0.99, dim=1).clamp(min=1e-6)
+    return (images / top[:, None, None, None]).clamp(0, 1.5)
