@@ -23,6 +23,8 @@ MR_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR Image Storage",
     "1.2.840.10008.5.1.4.1.1.4.4": "Legacy Converted Enhanced MR Image Storage",
 }
+#: bytes that tell a DICOM file
+PREAMBLE = 132
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 
@@ -148,7 +150,7 @@ class Frame:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file's first 132 bytes are those of a DICOM file, with or without the preamble."""
+    """Whether a file's first PREAMBLE bytes are those of a DICOM file, with or without the preamble."""
     if head[128:132] == b"DICM":
         return True
     # old exports begin with the data set itself: group 0008, or 0002, low element numbers
@@ -159,14 +161,25 @@ def read_headers(path: Path) -> list[Frame]:
     """The frames of a DICOM file, without pixels. Damaged for a file cut off; NotCine for what is no MR image;
     an empty list for a DICOMDIR."""
     import pydicom
+    from pydicom.uid import UID
 
     try:
         with path.open("rb") as stream, _quiet():
+            head = stream.read(PREAMBLE)
+            stream.seek(0)
+            if not is_dicom(head):
+                if len(head) == PREAMBLE:
+                    raise NotCine(path, "a DICOM file", "something else under its name", "")
+                raise Damaged(path, f"{len(head)} bytes" if head else "an empty file")
             data = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_HEADER), force=True)
-            rest = path.stat().st_size - stream.tell()
-        series_uid = _series_uid(data)
-        sop_class = str(data.get("SOPClassUID") or data.file_meta.get("MediaStorageSOPClassUID") or "")
-        syntax = str(data.file_meta.get("TransferSyntaxUID") or "")
+            rest: float = path.stat().st_size - stream.tell()
+            series_uid = _series_uid(data)
+            sop_class = UID(str(data.get("SOPClassUID") or data.file_meta.get("MediaStorageSOPClassUID") or ""))
+            syntax = UID(str(data.file_meta.get("TransferSyntaxUID") or ""))
+            if syntax == _DEFLATED:  # what is left cannot be told from the size of the file
+                rest = float("inf")
+    except InputError:
+        raise
     except PARSE_ERRORS as error:
         raise Damaged(path, f"a file that cannot be read as DICOM ({_first_line(error)})") from error
     if sop_class == _DICOMDIR:
@@ -175,21 +188,21 @@ def read_headers(path: Path) -> list[Frame]:
         raise Damaged(path, "no data after the DICOM preamble")
     modality = str(data.get("Modality") or "")
     if sop_class not in MR_CLASSES and (sop_class or modality != "MR"):
-        name = pydicom.uid.UID(sop_class).name if sop_class else "no SOP class"
+        name = sop_class.name if sop_class else "no SOP class"
         raise NotCine(path, "MR images", f"{name}, modality {modality or 'not stated'}", series_uid)
-    if "Rows" not in data or "Columns" not in data or (rest <= 0 and syntax != _DEFLATED):
+    if "Rows" not in data or "Columns" not in data or rest <= 0:
         raise Damaged(path, "no pixel data (a file cut off, or not an image)", series_uid)
     try:
         with _quiet():
             frames = _frames(path, data, series_uid)
+    except InputError:
+        raise
     except PARSE_ERRORS as error:
-        if isinstance(error, InputError):
-            raise
         raise Damaged(path, f"attributes that cannot be read ({_first_line(error)})", series_uid) from error
-    native = not syntax or not pydicom.uid.UID(syntax).is_compressed
+    native = not syntax or not syntax.is_compressed
     needed = len(frames) * frames[0].shape[0] * frames[0].shape[1] * int(data.get("BitsAllocated", 16)) // 8
     if native and rest < needed:
-        raise Damaged(path, f"{max(rest, 0)} bytes of pixel data instead of {needed} (the file is cut off)", series_uid)
+        raise Damaged(path, f"{int(rest)} bytes of pixel data instead of {needed} (the file is cut off)", series_uid)
     return frames
 
 

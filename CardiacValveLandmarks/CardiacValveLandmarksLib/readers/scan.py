@@ -9,7 +9,7 @@ from pathlib import Path
 from ..cine import Cine
 from ..errors import InputError
 from .dicom import read_dicom
-from .dicom_frames import is_dicom
+from .dicom_frames import PREAMBLE, is_dicom
 from .nifti import read_nifti
 from .nrrd import read_nrrd
 from .result import Scan, Skipped
@@ -45,8 +45,6 @@ def scan(path: str | os.PathLike) -> Scan:
                 found.cines.append(read_nifti(file) if kind == "nifti" else read_nrrd(file))
             except InputError as error:
                 found.skipped.append(Skipped.from_error(error))
-        elif kind == "damaged":
-            found.skipped.append(Skipped(str(file), "a DICOM file", _what(file), "Copy or export the file again."))
         elif kind:
             others[kind] += 1
     series = read_dicom(dicom)
@@ -80,7 +78,7 @@ def _walk(folder: Path) -> list[Path]:
 
 
 def _kind(file: Path, alone: bool) -> str:
-    """ "dicom", "nifti", "nrrd", "damaged" (named like DICOM, but is not), a suffix of some other image, or ""."""
+    """ "dicom", "nifti", "nrrd", the suffix of some other image, or ""."""
     name = file.name.lower()
     if name.endswith((".nii", ".nii.gz")):
         return "nifti"
@@ -88,19 +86,12 @@ def _kind(file: Path, alone: bool) -> str:
         return "nrrd"
     try:
         with file.open("rb") as stream:
-            head = stream.read(132)
+            head = stream.read(PREAMBLE)
     except OSError as error:
         raise InputError(file, "a file that can be read", str(error)) from error
-    if is_dicom(head):
+    if is_dicom(head) or file.suffix.lower() in _DICOM_SUFFIXES:
         return "dicom"
-    if file.suffix.lower() in _DICOM_SUFFIXES:
-        return "damaged"
     return file.suffix.lower() if alone or file.suffix.lower() in _OTHER_IMAGES else ""
-
-
-def _what(file: Path) -> str:
-    size = file.stat().st_size
-    return "an empty file" if size == 0 else f"{size} bytes that do not begin as DICOM"
 
 
 def _unique_names(cines: list[Cine]) -> list[Cine]:
