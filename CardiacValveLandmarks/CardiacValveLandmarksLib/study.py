@@ -1,22 +1,21 @@
-"""A study: the long-axis cines of one examination brought together.
+"""A study: the long-axis cines of one examination brought together (built by study_build).
 
 LPS millimetres, milliseconds, phases in [0, 1) of the RR.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .annulus import Annulus, Refusal
 from .breathhold import ViewShift
-from .cine import Cine
 from .geometry import SliceGeometry
 from .landmarks import LandmarkSeries
 from .measurements import Curve, Measure
 from .motion_check import MotionCheck
+from .study_views import Candidate
 from .trajectory import Trajectory
 
 
@@ -84,17 +83,6 @@ class StudyView:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A cine that could have been a view. score: higher is better. reason: in plain words."""
-
-    view: str
-    name: str
-    score: float
-    chosen: bool
-    reason: str
-
-
-@dataclass(frozen=True)
 class Study:
     """The examination: what was read, what was derived, and every doubt.
 
@@ -136,12 +124,3 @@ class Study:
     def measure(self, key: str) -> Measure | None:
         """The measure with this key, or None."""
         return next((m for m in self.measures if m.key == key), None)
-
-
-def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudySettings | None = None) -> Study:
-    """All steps from cines and their landmarks to measures. Pixels are not kept.
-
-    Raises InputError where the cines belong to different patients or frames of reference or none can be used,
-    UsageError where the settings do not fit.
-    """
-    raise NotImplementedError

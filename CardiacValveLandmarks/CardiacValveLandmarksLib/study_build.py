@@ -1,0 +1,458 @@
+"""From cines and their landmarks to a study: assign, fit, align, build rings, measure, and say every doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .alignment import (
+    ALIGNMENTS,
+    USUAL_APEX_DIRECTION,
+    BeatPhases,
+    beat_phases,
+    grid_phases,
+    make_warp,
+    phase_difference,
+)
+from .annulus import RING_METHODS, Annulus, Refusal
+from .annulus_fit import RingModel, RingRefused, chord_circle, fit_ring
+from .breathhold import ShiftView, ViewShift, estimate_shifts
+from .cine import Cine
+from .errors import UsageError
+from .landmarks import APEX, VALVE_LANDMARKS, VIEWS, LandmarkSeries
+from .measurements import ExcursionAxis, build_measures
+from .motion_check import MotionCheck, check_motion
+from .path_draws import PathDraws, spread
+from .study import Study, StudySettings, StudyView
+from .study_views import Assigned, assign_views, ring_order_doubt
+from .trajectory import Trajectory
+from .trajectory_fit import fit_view
+
+#: RR that differ by more than this part of their mean are warned of
+_RR_TOLERANCE = 0.2
+#: end-diastole or end-systole of a view further than this from the others', of the beat
+_PHASE_TOLERANCE = 0.12
+#: node 1 of the rings: the first of these that is there
+_NODE_1 = {"mitral": (3, 5, 1, 4, 6, 2), "tricuspid": (9,), "aortic": (7,)}
+_CHORD_VALVES = {"tricuspid": (9, 10, "4CH"), "aortic": (7, 8, "3CH")}
+
+
+def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudySettings | None = None) -> Study:
+    """All steps from cines and their landmarks to measures. Pixels are not kept.
+
+    Raises InputError where the cines belong to different patients or frames of reference or none can be used,
+    UsageError where the settings do not fit.
+    """
+    settings = settings or StudySettings()
+    _check_settings(settings)
+    assignment = assign_views(entries, settings.views)
+    doubts = list(assignment.doubts)
+    paths: dict[str, tuple[Trajectory, ...]] = {}
+    for one in assignment.views:
+        paths[one.view] = _fit(one, settings.order, doubts)
+    apex_direction, from_apex = _apex_direction(assignment.views, paths)
+    own = {view: _beat(trajectories, apex_direction) for view, trajectories in paths.items()}
+    views = tuple(_study_view(one, own[one.view]) for one in assignment.views)
+    _timing_doubts(views, doubts)
+    paths = _align(paths, own, settings, doubts)
+    geometries = {one.view: one.geometry for one in assignment.views}
+    shifts = _shifts(assignment.views, paths, apex_direction, settings)
+    if settings.apply_shifts:
+        moves = {shift.view: shift.vector for shift in shifts}
+        paths = {view: tuple(_moved(t, moves.get(view)) for t in ts) for view, ts in paths.items()}
+    trajectories = tuple(t for view in VIEWS for t in paths.get(view, ()))
+    beat = _beat(trajectories, apex_direction)
+    if np.isnan(beat.ed):
+        doubts.append("The valves do not move enough to tell end-diastole and end-systole: nothing is measured.")
+    _phase_doubts(views, paths, apex_direction, beat, doubts)
+    count = settings.phases or max(view.n_frames for view in views)
+    phases = np.arange(count) / count
+    residual_sd = dict.fromkeys(geometries, settings.breathhold_sd_mm)
+    if settings.apply_shifts:
+        residual_sd.update({shift.view: shift.sd_mm for shift in shifts})
+    draws = PathDraws(trajectories, geometries, residual_sd, settings.samples, settings.seed)
+    rings, refused, model = _rings(draws, geometries, apex_direction, beat, settings, doubts)
+    annuli = tuple(ring.annulus(phases) for ring in rings)
+    axis = _axis(draws, apex_direction, from_apex, beat, model, doubts)
+    measures, curves = build_measures(
+        draws,
+        {ring.valve: (ring.draw, ring.points, ring.assumed) for ring in rings},
+        axis,
+        {view: geometry.normal for view, geometry in geometries.items()},
+        phases,
+        beat.ed,
+        beat.es,
+    )
+    _shift_doubts(shifts, settings.apply_shifts, doubts)
+    checks = _motion(assignment.views, doubts) if settings.motion_check else ()
+    rr = [view.rr_ms for view in views if np.isfinite(view.rr_ms)]
+    return Study(
+        views=views,
+        candidates=assignment.candidates,
+        trajectories=trajectories,
+        annuli=annuli,
+        refused=refused,
+        measures=measures,
+        curves=curves,
+        phases=phases,
+        ed_phase=beat.ed,
+        es_phase=beat.es,
+        rr_ms=float(np.median(rr)) if rr else float("nan"),
+        shifts=shifts,
+        shifts_applied=settings.apply_shifts,
+        motion_checks=checks,
+        warnings=tuple(doubts),
+        settings=settings,
+    )
+
+
+def _check_settings(settings: StudySettings) -> None:
+    for value, allowed, what in (
+        (settings.alignment, ALIGNMENTS, "alignment"),
+        (settings.ring_method, RING_METHODS, "ring method"),
+        (settings.reference_view, (None, *VIEWS), "reference view"),
+    ):
+        if value not in allowed:
+            raise UsageError(f"{what} {value!r}: expected one of {', '.join(map(str, allowed))}.")
+    for value, low, what in (
+        (settings.nodes, 8, "nodes"),
+        (settings.phases, 8, "phases"),
+        (settings.order, 1, "order"),
+        (settings.samples, 10, "samples"),
+    ):
+        if value is not None and value < low:
+            raise UsageError(f"{what}: expected at least {low}, found {value}.")
+    if not settings.breathhold_sd_mm >= 0:
+        raise UsageError(f"breath-hold SD: expected 0 mm or more, found {settings.breathhold_sd_mm}.")
+
+
+def _fit(one: Assigned, order: int | None, doubts: list[str]) -> tuple[Trajectory, ...]:
+    cine = one.cine
+    rr = float("nan") if cine.rr_ms is None else cine.rr_ms
+    try:
+        fit = fit_view(one.view, one.geometry, one.series, cine.phases, rr, order)
+    except ValueError as error:
+        raise UsageError(f"{one.view} ({cine.name}): {error}.") from error
+    doubts.extend(fit.doubts)
+    return fit.trajectories
+
+
+def _apex_direction(views: Sequence[Assigned], paths: dict[str, tuple[Trajectory, ...]]):
+    """(3,) unit vector from the valves to the apex or None, and whether an apex landmark told it."""
+    apexes, bases = [], []
+    for trajectories in paths.values():
+        apexes += [t.coefficients[0] for t in trajectories if t.landmark == APEX]
+        bases += [t.coefficients[0] for t in trajectories if t.landmark.valve == "mitral"]
+    if apexes and bases:
+        direction = np.mean(apexes, axis=0) - np.mean(bases, axis=0)
+        return direction / np.linalg.norm(direction), True
+    if any(one.geometry_assumed for one in views):
+        return None, False
+    return USUAL_APEX_DIRECTION, False
+
+
+def _beat(trajectories: Sequence[Trajectory], apex_direction: np.ndarray | None) -> BeatPhases:
+    grid = grid_phases()
+    moving = [t.evaluate(grid) for t in trajectories if t.landmark != APEX]
+    return beat_phases(np.array(moving).reshape(-1, len(grid), 3), apex_direction)
+
+
+def _study_view(one: Assigned, beat: BeatPhases) -> StudyView:
+    cine = one.cine
+    return StudyView(
+        view=one.view,
+        name=cine.name,
+        geometry=one.geometry,
+        geometry_assumed=one.geometry_assumed,
+        shape=cine.shape,
+        times_ms=cine.times_ms,
+        rr_ms=float("nan") if cine.rr_ms is None else float(cine.rr_ms),
+        rr_source=cine.rr_source,
+        phases=cine.phases,
+        landmarks=one.series,
+        recognised=one.series.view,
+        recognised_confidence=float(one.series.view_confidence),
+        stated=one.stated,
+        ed_phase=beat.ed,
+        es_phase=beat.es,
+        source=cine.source,
+        study_uid=cine.study_uid,
+        frame_of_reference_uid=cine.frame_of_reference_uid,
+    )
+
+
+def _timing_doubts(views: Sequence[StudyView], doubts: list[str]) -> None:
+    for view in views:
+        if view.times_ms is None:
+            doubts.append(
+                f"{view.view} ({view.name}): no trigger times; frames are taken as evenly spread over the beat."
+            )
+        if np.isnan(view.rr_ms):
+            doubts.append(f"{view.view} ({view.name}): RR unknown; it has no velocities.")
+    rr = {view.view: view.rr_ms for view in views if np.isfinite(view.rr_ms)}
+    if len(rr) > 1 and max(rr.values()) - min(rr.values()) > _RR_TOLERANCE * np.mean(list(rr.values())):
+        listed = ", ".join(f"{view} {value:.0f} ms" for view, value in rr.items())
+        doubts.append(
+            f"RR differs between the views ({listed}): matching phases may be different moments of the beat; "
+            "consider alignment on end-systole."
+        )
+
+
+def _align(paths, own: dict[str, BeatPhases], settings: StudySettings, doubts: list[str]):
+    """The paths with their warps."""
+    if settings.alignment == "phase":
+        return paths
+    reference = settings.reference_view or next(view for view in ("4CH", "2CH", "3CH") if view in paths)
+    if reference not in paths:
+        raise UsageError(f"reference view {reference}: the study has only {', '.join(paths)}.")
+    common, aligned = own[reference], {}
+    for view, trajectories in paths.items():
+        try:
+            warp = make_warp(settings.alignment, common.ed, common.es, own[view].ed, own[view].es)
+        except ValueError as error:
+            doubts.append(f"{view}: not aligned on end-systole: {error}.")
+            aligned[view] = trajectories
+            continue
+        aligned[view] = tuple(replace(t, warp=warp) for t in trajectories)
+    return aligned
+
+
+def _phase_doubts(views, paths, apex_direction, beat: BeatPhases, doubts: list[str]) -> None:
+    """Views whose beat, after alignment, does not run with the others'."""
+    if len(views) < 2 or np.isnan(beat.ed):
+        return
+    for view in views:
+        own = _beat(paths[view.view], apex_direction)
+        for name, one, common in (("end-diastole", own.ed, beat.ed), ("end-systole", own.es, beat.es)):
+            if np.isfinite(one) and abs(phase_difference(one, common)) > _PHASE_TOLERANCE:
+                doubts.append(
+                    f"{view.view} ({view.name}): {name} at {100 * one:.0f} % of the beat, together with the other views "
+                    f'at {100 * common:.0f} %: its series may not start at the R wave; consider alignment "ed-es".'
+                )
+
+
+def _moved(trajectory: Trajectory, vector: np.ndarray | None) -> Trajectory:
+    if vector is None:
+        return trajectory
+    coefficients = trajectory.coefficients.copy()
+    coefficients[0] += vector
+    return replace(trajectory, coefficients=coefficients, points=trajectory.points + vector)
+
+
+def _mitral(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
+    return [t for t in trajectories if t.landmark.valve == "mitral"]
+
+
+def _shifts(views: Sequence[Assigned], paths, apex_direction, settings: StudySettings) -> tuple[ViewShift, ...]:
+    """Breath-hold shifts from landmarks and images; () where there is nothing to compare."""
+    if len(views) < 2 or apex_direction is None:
+        return ()
+    grid = np.arange(20) / 20
+    sights = []
+    for one in views:
+        trajectories = paths[one.view]
+        if not trajectories:
+            continue
+        warp = trajectories[0].warp
+        own = np.asarray(one.cine.phases)
+        # frames know their own phase; images are compared at common ones
+        fine = np.arange(2000) / 2000
+        back = np.interp(own, *_increasing(warp(fine), fine))
+        apex = next((t for t in trajectories if t.landmark == APEX), None)
+        textured = float(np.ptp(one.cine.frames)) > 0
+        sights.append(
+            ShiftView(
+                one.view,
+                one.geometry,
+                {t.landmark.number: t.evaluate(grid) for t in _mitral(trajectories)},
+                None if apex is None else apex.evaluate(grid),
+                one.cine.frames if textured else None,
+                back % 1.0,
+            )
+        )
+    ring = [path for sight in sights for path in sight.ring.values()]
+    if len(sights) < 2 or not ring:
+        return ()
+    points = np.array(ring).mean(1)
+    try:
+        model = fit_ring(points, apex_direction, 0)
+    except RingRefused:
+        model = None
+    centre = points.mean(0) + 35.0 * apex_direction
+    return estimate_shifts(sights, model, centre)
+
+
+def _increasing(own: np.ndarray, common: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Own and common phases sorted for interpolation over [0, 1)."""
+    wrapped = own % 1.0
+    order = np.argsort(wrapped)
+    unwrapped = common[order]
+    unwrapped = np.where(unwrapped - wrapped[order] > 0.5, unwrapped - 1.0, unwrapped)
+    return wrapped[order], np.where(unwrapped - wrapped[order] < -0.5, unwrapped + 1.0, unwrapped)
+
+
+def _shift_doubts(shifts: Sequence[ViewShift], applied: bool, doubts: list[str]) -> None:
+    for shift in shifts:
+        size = float(np.linalg.norm(shift.shift_mm))
+        if size > 3.0 and size > 2 * shift.sd_mm:
+            state = "and was corrected" if applied else "and was not corrected (apply_shifts does)"
+            doubts.append(
+                f"{shift.view}: the heart seems to lie {size:.1f} ± {shift.sd_mm:.1f} mm from where the other views "
+                f"show it (breath-hold), {state}."
+            )
+
+
+@dataclass(frozen=True)
+class _Ring:
+    """A ring before phases are chosen. draw: (P,) phases -> (1 + samples, P, N, 3) LPS mm."""
+
+    valve: str
+    method: str
+    assumed: bool
+    points: tuple[tuple[int, str], ...]
+    node_1: int
+    angles: np.ndarray
+    condition: float
+    largest_gap_deg: float
+    notes: tuple[str, ...]
+    draw: Callable[[np.ndarray], np.ndarray]
+    residual: Callable[[np.ndarray], np.ndarray]
+
+    def annulus(self, phases: np.ndarray) -> Annulus:
+        drawn = self.draw(phases)
+        return Annulus(
+            valve=self.valve,
+            method=self.method,
+            phases=phases,
+            nodes=drawn[0],
+            assumed=self.assumed,
+            node_1=self.node_1,
+            landmarks=tuple(number for number, _ in self.points),
+            angles=self.angles,
+            residual_mm=self.residual(phases),
+            condition=self.condition,
+            largest_gap_deg=self.largest_gap_deg,
+            node_sd_mm=np.sqrt((spread(drawn) ** 2).sum(-1)),
+            notes=self.notes,
+        )
+
+
+def _rings(draws: PathDraws, geometries, apex_direction, beat: BeatPhases, settings: StudySettings, doubts: list[str]):
+    """Rings of the three valves, refusals, and the mitral ring's model (None where refused)."""
+    rings, refused, model = [], [], None
+    toward = apex_direction
+    try:
+        ring, model = _mitral_ring(draws, toward, beat, settings, doubts)
+        rings.append(ring)
+    except RingRefused as reason:
+        refused.append(Refusal("mitral", f"{reason}."))
+    for valve, (first, second, view) in _CHORD_VALVES.items():
+        if not (draws.has(first, view) and draws.has(second, view)):
+            refused.append(Refusal(valve, f"both its points are needed, in the {view}."))
+        elif toward is None:
+            refused.append(Refusal(valve, "without patient geometry the side of the apex is not known."))
+        else:
+            rings.append(_chord_ring(draws, valve, first, second, view, geometries[view].normal, toward, settings))
+    doubts.extend(f"No {refusal.valve} ring: {refusal.reason}" for refusal in refused)
+    return rings, tuple(refused), model
+
+
+def _mitral_ring(draws: PathDraws, toward, beat: BeatPhases, settings: StudySettings, doubts: list[str]):
+    points = tuple((n, v) for (n, v), t in draws.trajectories.items() if t.landmark.valve == "mitral")
+    complete = {v for _, v in points if sum(view == v for _, view in points) == 2}
+    if len(complete) < 2 or toward is None:
+        raise RingRefused(f"{len(points)} of its six points are there; both points of at least two views are needed")
+    if np.isnan(beat.ed):
+        raise RingRefused("end-diastole was not found, and the points' order is fixed there")
+
+    def stacked(phases: np.ndarray, offset: bool) -> np.ndarray:
+        return np.stack([draws.positions(n, v, phases, offset) for n, v in points], axis=2)
+
+    numbers = [number for number, _ in points]
+    node_1 = next(number for number in _NODE_1["mitral"] if number in numbers)
+    at_ed = stacked(np.array([beat.ed]), False)[0, 0]
+    doubt = ring_order_doubt(dict(zip(numbers, at_ed, strict=True)), toward)
+    if doubt:
+        doubts.append(doubt)
+    model: RingModel = fit_ring(at_ed, toward, numbers.index(node_1), settings.ring_method)
+    notes = ["area and perimeter are approximate; the saddle's height cannot be told from these points"]
+    if len(points) < 6:
+        notes.append(f"built from {len(points)} of six points")
+    if doubt:
+        notes.append(doubt)
+    ring = _Ring(
+        valve="mitral",
+        method=settings.ring_method,
+        assumed=False,
+        points=points,
+        node_1=node_1,
+        angles=(model.angles - model.start) % (2 * np.pi),
+        condition=model.condition,
+        largest_gap_deg=model.largest_gap_deg,
+        notes=tuple(notes),
+        draw=lambda phases: model.nodes(stacked(phases, True), settings.nodes),
+        residual=lambda phases: model.residual(stacked(phases, False)[0]),
+    )
+    return ring, model
+
+
+def _chord_ring(draws: PathDraws, valve, first, second, view, normal, toward, settings: StudySettings) -> _Ring:
+    def draw(phases: np.ndarray) -> np.ndarray:
+        ends = (draws.positions(n, view, phases, True) for n in (first, second))
+        return chord_circle(*ends, normal, toward, settings.nodes)
+
+    return _Ring(
+        valve=valve,
+        method="chord circle",
+        assumed=True,
+        points=((first, view), (second, view)),
+        node_1=first,
+        angles=np.array([0.0, np.pi]),
+        condition=1.0,
+        largest_gap_deg=180.0,
+        notes=(f"two points only: a circle on their chord, normal to the {view}, is assumed",),
+        draw=draw,
+        residual=lambda phases: np.zeros(len(phases)),
+    )
+
+
+def _axis(draws: PathDraws, toward, from_apex: bool, beat: BeatPhases, model, doubts: list[str]) -> ExcursionAxis:
+    """The best direction that excursions can be measured along; a doubt where it is not the long axis."""
+    mitral = [key for key, t in draws.trajectories.items() if t.landmark.valve == "mitral"]
+    if from_apex and np.isfinite(beat.ed):
+        apexes = [t.evaluate(beat.ed) for t in draws.trajectories.values() if t.landmark == APEX]
+        bases = {}
+        for number, view in mitral:
+            bases.setdefault(view, []).append(draws.trajectories[number, view].evaluate(beat.ed))
+        base = np.mean([np.mean(points, axis=0) for points in bases.values()], axis=0)
+        vector = np.mean(apexes, axis=0) - base
+        return ExcursionAxis("long axis", vector / np.linalg.norm(vector))
+    if model is not None:
+        doubts.append("No apex point: excursions are along the normal of the mitral plane, not the LV long axis.")
+        return ExcursionAxis("ED plane", -model.frame[2])
+    doubts.append("No apex point and no ring: excursions are perpendicular, in each view, to its ED valve line.")
+    if toward is not None:
+        return ExcursionAxis("view line", toward)
+    # no patient space at all: the side the valves move to in systole
+    moved = [t.evaluate(beat.es) - t.evaluate(beat.ed) for t in draws.trajectories.values() if t.landmark != APEX]
+    return ExcursionAxis("view line", np.mean(moved, axis=0) if moved else np.zeros(3))
+
+
+def _motion(views: Sequence[Assigned], doubts: list[str]) -> tuple[MotionCheck, ...]:
+    checks = []
+    for one in views:
+        if float(np.ptp(one.cine.frames)) == 0:
+            continue
+        check = check_motion(one.view, one.cine.frames, one.geometry.spacing, one.series)
+        checks.append(check)
+        for landmark in (*VALVE_LANDMARKS, APEX):
+            frames = np.flatnonzero(check.flagged[:, landmark.index])
+            if len(frames):
+                listed = ", ".join(str(frame + 1) for frame in frames)
+                doubts.append(
+                    f"{one.view} {landmark.name}: the image moves otherwise than the point (more than "
+                    f"{check.limit_mm:.0f} mm) in frame{'s' if len(frames) > 1 else ''} {listed}: look at them."
+                )
+    return tuple(checks)
