@@ -176,7 +176,7 @@ def test_every_cut_gives_an_input_error(tmp_path, name):
     raw = (tmp_path / name).read_bytes()
     for length in [*range(0, len(raw), 13), len(raw) - 1]:
         (tmp_path / name).write_bytes(raw[:length])
-        with pytest.raises(InputError, match="a.nii"):
+        with pytest.raises(InputError, match=r"a\.nii"):
             read_cine(tmp_path / name)
 
 
