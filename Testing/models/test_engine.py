@@ -185,3 +185,28 @@ def test_torchscript_runs_in_torch_only(tmp_path):
     assert opened.run({"image": np.zeros((2, 1, 8, 8), np.float32)})["heatmaps"].shape == (2, 12, 8, 8)
     with pytest.raises(UsageError, match="TorchScript"):
         open_engine(path, architectures.OWN_GRAPH, "onnx")
+
+
+def test_heatmap_network_from_weights_and_from_its_onnx_form(tmp_path):
+    from CardiacValveLandmarksLib.models.catalogue import resolve_model
+    from CardiacValveLandmarksLib.models.heatmap import HeatmapNet
+
+    torch.manual_seed(2)
+    net = HeatmapNet()
+    for name, buffer in net.named_buffers():
+        if name.endswith("running_var"):
+            buffer.uniform_(0.5, 2)
+    path = tmp_path / "trained.pt"
+    torch.save({"model": net.state_dict(), "step": 3}, path)
+    spec = resolve_model(path)
+    assert spec.architecture == "heatmap-unet" and spec.kind == "heatmap"
+    inputs = {"image": np.random.default_rng(0).random((2, 1, 96, 64), dtype=np.float32)}
+    inputs["view"] = np.array([[0, 1, 0], [0, 0, 0]], np.float32)
+    onnx_form = conversion.conversion_path(spec.checksum, architectures.ARCHITECTURES["heatmap-unet"])
+    first = open_engine(path, spec.architecture, "onnx").run(inputs)
+    for other in (path, onnx_form):
+        second = open_engine(other, spec.architecture, "torch", "cpu").run(inputs)
+        assert list(first) == list(second) == ["heatmaps", "view_probabilities"]
+        for name in first:
+            np.testing.assert_allclose(first[name], second[name], atol=1e-5)
+    assert first["heatmaps"].shape == (2, 12, 96, 64)

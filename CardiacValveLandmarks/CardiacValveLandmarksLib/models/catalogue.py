@@ -188,7 +188,7 @@ def _match_architecture(path: Path) -> str:
     weights = read_state_dict(path)
     best, most = None, 0
     for name, architecture in ARCHITECTURES.items():
-        expected = architecture.build().state_dict()
+        expected = architecture.state()
         common = len(expected.keys() & weights.keys())
         if common > most:
             best, most = (name, expected), common

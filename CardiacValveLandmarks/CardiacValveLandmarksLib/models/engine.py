@@ -102,7 +102,7 @@ class TorchEngine:
             # cuDNN's shortened mantissa would move landmarks by more than the engines may differ
             torch.backends.cudnn.allow_tf32 = False
             torch.backends.cuda.matmul.allow_tf32 = False
-        module = _torchscript(torch, path) if architecture is None else _module(torch, path, architecture)
+        module = _torchscript(torch, path) if architecture is None else _module(path, architecture)
         self._torch, self._module = torch, module.to(self.device).eval()
         self.inputs = architecture.inputs if architecture else ("image",)
         self.outputs = architecture.outputs if architecture else ("heatmaps",)
@@ -141,16 +141,15 @@ def _torchscript(torch, path):
         raise ModelError(path, "a TorchScript model", str(error).splitlines()[0]) from error
 
 
-def _module(torch, path, architecture: Architecture):
-    weights = read_onnx_weights(path) if file_kind(path) == "onnx" else read_state_dict(path)
-    module = architecture.build()
-    expected = module.state_dict()
+def _module(path, architecture: Architecture):
+    expected = architecture.state()
     if file_kind(path) == "onnx":  # a graph has constants of its own beside the weights
-        weights = {name: array for name, array in weights.items() if name in expected}
+        found = {name.removeprefix(architecture.prefix): array for name, array in read_onnx_weights(path).items()}
+        weights = {name: array for name, array in found.items() if name in expected}
+    else:
+        weights = read_state_dict(path)
     check_shapes(path, weights, expected, architecture.name)
-    # num_batches_tracked may be missing: not used in evaluation mode; everything else was checked
-    module.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()}, strict=False)
-    return module
+    return architecture.load(weights)
 
 
 def open_engine(

@@ -97,7 +97,11 @@ def read_onnx_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
         model = onnx.load(os.fspath(path))
     except (OSError, DecodeError) as error:
         raise ModelError(path, "an ONNX model", str(error), "Download or copy the file again.") from error
-    return {constant.name: onnx.numpy_helper.to_array(constant) for constant in model.graph.initializer}
+    weights = {constant.name: onnx.numpy_helper.to_array(constant) for constant in model.graph.initializer}
+    for node in model.graph.node:  # the exporter keeps one of several equal tensors, and names for the others
+        if node.op_type == "Identity" and node.input[0] in weights:
+            weights[node.output[0]] = weights[node.input[0]]
+    return weights
 
 
 def check_shapes(path: str | os.PathLike, found: Mapping, expected: Mapping, architecture: str) -> None:
