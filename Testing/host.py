@@ -95,6 +95,8 @@ class Application:
             logic = logic_class()
             logic.SetMRMLApplicationLogic(self.application_logic)
             self.logics[name] = logic
+        self.scene.AddNewNodeByClass("vtkMRMLSelectionNode")
+        self.scene.AddNewNodeByClass("vtkMRMLInteractionNode")
         self.application_logic.SetMRMLScene(self.scene)
         for name, logic in self.logics.items():
             self.application_logic.SetModuleLogic(name, logic)
@@ -127,9 +129,20 @@ class Application:
         self.exit_status = status
 
 
+_application: Application | None = None
+
+
 def make_application() -> Application:
-    """A fresh scene and application, installed as `slicer.mrmlScene` and `slicer.app`."""
-    application = Application()
+    """The application with an empty scene, installed as `slicer.mrmlScene` and `slicer.app`.
+
+    One a process, as in Slicer: logics and scenes that Python collects in any order it likes bring VTK down.
+    """
+    global _application
+    if _application is None:
+        _application = Application()
+    application = _application
+    application.scene.Clear(0)
+    application.exit_status = None
     slicer.app = application
     slicer.mrmlScene = application.scene
     slicer.modules = SimpleNamespace(

@@ -14,7 +14,7 @@ def app():
 
     application = make_application()
     yield application
-    application.scene.Clear(1)
+    application.scene.Clear(0)
 
 
 @pytest.fixture

@@ -56,6 +56,8 @@ class TruthDetector:
 
     def __init__(self, noise: float = 0.3, views: dict[str, tuple[str | None, float]] | None = None, delay=0.0) -> None:
         self.noise, self.views, self.delay, self.calls = noise, views or {}, delay, 0
+        #: (view, frame, landmark number) -> confidence there
+        self.unsure: dict[tuple[str, int, int], float] = {}
 
     def __call__(self, cine, *, model="", view="auto", progress=None, cancel=None, **options) -> Result:
         self.calls += 1
@@ -71,4 +73,8 @@ class TruthDetector:
             return Result(LandmarkSeries.empty(cine.n_frames), None, sure)
         exact = truth(cine.replace(view=recognised))
         noise = np.random.default_rng(self.calls).normal(0, self.noise, exact.positions.shape)
-        return Result(exact.replace(positions=exact.positions + noise), recognised, sure)
+        confidence = exact.confidence.copy()
+        for (spoiled, frame, number), value in self.unsure.items():
+            if spoiled == recognised:
+                confidence[frame, number - 1] = value
+        return Result(exact.replace(positions=exact.positions + noise, confidence=confidence), recognised, sure)

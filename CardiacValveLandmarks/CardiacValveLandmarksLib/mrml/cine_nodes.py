@@ -58,8 +58,8 @@ def cine_from_sequence(sequence, view: str | None = None) -> Cine:
     times, gated = _times_ms(sequence)
     facts = json.loads(sequence.GetAttribute(_ATTRIBUTE_FACTS) or "{}")
     if facts:
-        geometry = _geometry(matrix, facts.pop("thickness")) if facts.pop("geometry") else None
-        spacing = facts.pop("spacing")
+        thickness, placed, spacing = (facts.pop(key) for key in ("thickness", "geometry", "spacing"))
+        geometry = _geometry(matrix, thickness) if placed else None
     else:
         axes = flip(matrix[:3, [1, 0, 2]].T).T
         geometry, spacing = _geometry(matrix, np.linalg.norm(matrix[:3, 2])), None
@@ -102,7 +102,7 @@ def sequence_from_cine(cine: Cine, scene=None):
     facts = {
         "geometry": cine.geometry is not None,
         "spacing": None if cine.spacing is None else list(cine.spacing),
-        "thickness": geometry.thickness,
+        "thickness": geometry.thickness if np.isfinite(geometry.thickness) else None,
         "rr_ms": cine.rr_ms,
         "rr_source": cine.rr_source,
         "name": cine.name,

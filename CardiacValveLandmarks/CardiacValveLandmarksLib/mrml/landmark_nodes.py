@@ -20,7 +20,6 @@ from ..landmarks import LANDMARKS, N_LANDMARKS, VALVE_COLOURS, LandmarkSeries, P
 from .cine_nodes import usable_browser
 from .scene import (
     ATTRIBUTE_KIND,
-    ATTRIBUTE_STUDY,
     ATTRIBUTE_VERSION,
     ATTRIBUTE_VIEW,
     PREFIX,
@@ -33,6 +32,8 @@ from .scene import (
 
 KIND = "landmarks"
 ROLE_IMAGE = PREFIX + "Image"
+#: the landmark sequence of the study's first view: references, unlike names, stay right when a scene is imported
+ROLE_STUDY = PREFIX + "Study"
 _PROVENANCE = PREFIX + "Provenance"
 _CONFIDENCE = PREFIX + "Confidence"
 _PREDICTION = PREFIX + "Prediction"
@@ -60,14 +61,14 @@ class LandmarkNodes:
         return None if sequence is None else cls(image_sequence, sequence, view, geometry)
 
     @classmethod
-    def create(cls, image_sequence, correction: Correction, view: str, geometry: SliceGeometry, study: str):
-        """New nodes holding `correction`, in the image's own browser. study: what keeps two studies apart."""
+    def create(cls, image_sequence, correction: Correction, view: str, geometry: SliceGeometry, study: str | None):
+        """New nodes holding `correction`, in the image's own browser. study: see `study`; None begins one."""
         sequence = copied_index(image_sequence, f"{view} landmarks")
         sequence.SetAttribute(ATTRIBUTE_KIND, KIND)
-        sequence.SetAttribute(ATTRIBUTE_STUDY, study)
         sequence.SetAttribute(ATTRIBUTE_VIEW, view)
         sequence.SetAttribute(ATTRIBUTE_VERSION, str(SCENE_VERSION))
         sequence.SetNodeReferenceID(ROLE_IMAGE, image_sequence.GetID())
+        sequence.SetNodeReferenceID(ROLE_STUDY, study or sequence.GetID())
         node = slicer.vtkMRMLMarkupsFiducialNode()
         node.SetName(f"{view} landmarks")
         for landmark in LANDMARKS:
@@ -86,6 +87,11 @@ class LandmarkNodes:
             self.browser = self._browser()
             node = self.browser.GetProxyNode(self.sequence)
         return node
+
+    @property
+    def study(self) -> str:
+        """What the landmarks of one study share and those of another do not."""
+        return _study_of(self.sequence)
 
     @property
     def frame(self) -> int:
@@ -121,7 +127,8 @@ class LandmarkNodes:
             _write_frame(self.sequence.GetNthDataNode(int(frame)), correction, int(frame), self.view, self.geometry)
             if frame == shown:
                 _write_frame(self.proxy, correction, shown, self.view, self.geometry)
-        self.sequence.StorableModified() if hasattr(self.sequence, "StorableModified") else self.sequence.Modified()
+        # frames are changed in place, which the sequence does not notice: without this it would not be saved again
+        self.sequence.Modified()
 
     def write_shown_attributes(self, correction: Correction) -> None:
         """During a drag: what is known of the shown frame's points, but not their positions, which the mouse holds."""
@@ -129,7 +136,7 @@ class LandmarkNodes:
 
     def expected(self, correction: Correction, frame: int) -> np.ndarray:
         """(11, 3) RAS mm that `correction` puts in a frame, NaN where absent."""
-        return flip(self.geometry.to_patient(correction.current.positions[frame]))
+        return ras_of(correction.current.positions[frame], self.geometry)
 
     def shown(self) -> tuple[np.ndarray, np.ndarray]:
         """The proxy's points, (11, 3) RAS mm, NaN where not defined, and (11,) bool: being placed right now."""
@@ -176,13 +183,10 @@ class LandmarkNodes:
                 correction = correction.place(frame, number, self.geometry.to_pixels(flip(point)), spread)
         return correction, changed
 
-    def remove(self) -> None:
-        """Take the landmarks out of the scene: proxy, display, sequence."""
-        scene = self.sequence.GetScene()
-        proxy = self.browser.GetProxyNode(self.sequence)
-        if proxy is not None:
-            scene.RemoveNode(proxy)
-        scene.RemoveNode(self.sequence)
+
+def ras_of(pixels: np.ndarray, geometry: SliceGeometry) -> np.ndarray:
+    """(..., 2) pixels -> (..., 3) RAS mm as the nodes hold them: to 1e-9 mm, which a saved scene returns bit for bit."""
+    return np.round(flip(geometry.to_patient(pixels)), 9)
 
 
 def find_landmark_sequence(image_sequence):
@@ -199,9 +203,13 @@ def studies_in(scene) -> dict[str, dict[str, object]]:
     for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode", scene):
         image = sequence.GetNodeReference(ROLE_IMAGE)
         if sequence.GetAttribute(ATTRIBUTE_KIND) == KIND and image is not None:
-            study = studies.setdefault(sequence.GetAttribute(ATTRIBUTE_STUDY) or "", {})
+            study = studies.setdefault(_study_of(sequence), {})
             study[sequence.GetAttribute(ATTRIBUTE_VIEW)] = image
     return studies
+
+
+def _study_of(sequence) -> str:
+    return sequence.GetNodeReferenceID(ROLE_STUDY) or sequence.GetID()
 
 
 def _check_version(sequence) -> None:
@@ -232,7 +240,7 @@ def _write_frame(node, correction: Correction, frame: int, view: str, geometry: 
     """One frame of `correction` into a fiducial node with eleven control points."""
     current = correction.current
     mask = view_mask(view)
-    points = flip(geometry.to_patient(current.positions[frame]))
+    points = ras_of(current.positions[frame], geometry)
     modifying = node.StartModify()
     for landmark in LANDMARKS:
         index = landmark.index

@@ -8,7 +8,6 @@ frames count from 0; positions are RAS mm, because this is Slicer. Errors are th
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,14 @@ import numpy as np
 import slicer
 
 from ..cine import Cine
-from ..correction import Correction
+from ..correction import DEFAULT_SPREAD, Correction
 from ..doubts import find_doubts, path_distances
 from ..errors import InputError, UsageError
 from ..landmarks import VIEWS, LandmarkSeries, Provenance, in_view
 from .cine_nodes import cine_from_sequence, sequence_from_cine
-from .landmark_nodes import find_landmark_sequence, studies_in
+from .landmark_nodes import ras_of, studies_in
 from .review import Change, Review, watch_scene
-from .scene import ATTRIBUTE_STUDY, flip, in_scene
+from .scene import flip, in_scene
 
 if TYPE_CHECKING:
     from ..study import Study, StudySettings
@@ -81,7 +80,7 @@ class StudyLogic:
         self._reviews: dict[tuple[tuple[str, str], ...], Review] = {}
         self._review: Review | None = None
         self._callbacks: list[Callable[[Change], None]] = []
-        self._spread = Review("").spread
+        self._spread = DEFAULT_SPREAD
         self.messages: list[str] = []
         self.kept = 0
         self._end_watch = watch_scene(self._scene, self._node_removed, self.close)
@@ -154,9 +153,7 @@ class StudyLogic:
         self._review = None
         self.messages = []
         if review is None:
-            known = [find_landmark_sequence(sequence) for sequence in sequences.values()]
-            studies = {node.GetAttribute(ATTRIBUTE_STUDY) for node in known if node is not None}
-            review = Review(studies.pop() if len(studies) == 1 else uuid.uuid4().hex)
+            review = Review()
             review.spread = self._spread
             for view, sequence in sequences.items():
                 review.adopt(view, sequence)
@@ -307,7 +304,7 @@ class StudyLogic:
         review = self._current()
         nodes = review.view(view).nodes
         current = review.state[view].current
-        return flip(nodes.geometry.to_patient(current.positions)), current.confidence, current.provenance
+        return ras_of(current.positions, nodes.geometry), current.confidence, current.provenance
 
     def correction(self, view: str) -> Correction:
         """Prediction, decisions and current landmarks of a view, in pixels."""

@@ -43,8 +43,7 @@ class ReviewedView:
 class Review:
     """The corrections of one study in the scene. `views` are those that have landmark nodes."""
 
-    def __init__(self, study: str) -> None:
-        self.study = study
+    def __init__(self) -> None:
         self.spread = DEFAULT_SPREAD
         self.views: dict[str, ReviewedView] = {}
         self.history: History[State] = History({})
@@ -81,7 +80,8 @@ class Review:
             return
         cine = cine_from_sequence(sequence, view) if cine is None else cine
         correction = Correction.of(LandmarkSeries.empty(cine.n_frames, view))
-        nodes = LandmarkNodes.create(sequence, correction, view, scene_geometry(sequence), self.study)
+        study = next((other.nodes.study for other in self.views.values()), None)
+        nodes = LandmarkNodes.create(sequence, correction, view, scene_geometry(sequence), study)
         self._take_in(view, ReviewedView(cine, nodes), correction)
 
     def _take_in(self, view: str, reviewed: ReviewedView, correction: Correction) -> None:
