@@ -8,6 +8,8 @@ network; a second head says which view it is. This module needs torch; running t
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -42,7 +44,7 @@ class HeatmapNet(nn.Module):
         self.stem = nn.Conv2d(4, widths[0], 3, 1, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(widths[0])
         self.down = nn.ModuleList(
-            [_Block(widths[0], widths[0])] + [_Block(a, b, 2) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+            [_Block(widths[0], widths[0])] + [_Block(a, b, 2) for a, b in pairwise(widths)]
         )
         self.bottom = _Block(widths[-1], widths[-1])
         self.told = nn.Linear(3, widths[-1])

@@ -320,9 +320,10 @@ class Heart:
         """The moderator band of the RV."""
         a = self.anatomy
         level = 0.6 * a.lv_length
-        inner = direction(a.rv_angle - 20) * (a.lv_radius + a.wall)
-        outer = direction(a.rv_angle + 5) * (a.lv_radius + a.wall + 0.55 * self._rv_base)
-        return np.array([inner + [0, 0, level - 6], outer + [0, 0, level + 10]]), np.array([2.2, 2.6])
+        path = np.array([[0, 0, level - 6], [0, 0, level + 10]])
+        path[0] += direction(a.rv_angle - 20) * (a.lv_radius + a.wall)
+        path[1] += direction(a.rv_angle + 5) * (a.lv_radius + a.wall + 0.55 * self._rv_base)
+        return path, np.array([2.2, 2.6])
 
     def _leaflets(self, points: np.ndarray, ring: Ring, is_open: float, length: float) -> np.ndarray:
         """Distance from a two-sided funnel hanging from an atrioventricular ring."""

@@ -82,7 +82,7 @@ def valves(anatomy: HeartAnatomy, phase: float) -> Valves:
     tangent = np.array([-outward[1], outward[0], 0.0])
     tilt = np.deg2rad(anatomy.aortic_tilt)
     along = np.cos(tilt) * outward + np.sin(tilt) * np.array([0.0, 0.0, 1.0])
-    near = mitral_nodes[int(round(anatomy.aortic_angle / 360 * RING_NODES)) % RING_NODES]
+    near = mitral_nodes[round(anatomy.aortic_angle / 360 * RING_NODES) % RING_NODES]
     centre = near + outward * anatomy.aortic_curtain + along * anatomy.aortic_radius
     centre = centre - np.array([0.0, 0.0, anatomy.aortic_height])
     offsets = np.cos(_ANGLES)[:, None] * along + np.sin(_ANGLES)[:, None] * tangent

@@ -19,7 +19,7 @@ def random_affine(
     scale: float,
     mirror: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Any rotation, a shift of up to `shift` pixels, a log-uniform scale of up to 1 ± `scale`, and mirroring where asked.
+    """Any rotation, a shift of up to `shift` pixels, a log-uniform scale of up to 1 ± `scale`, and mirror images.
 
     images (B, 1, S, S), landmarks (B, L, 2) pixels (row, column), NaN absent; mirror (B,) bool.
     Returns images (B, 1, size, size) cut from the centre, and the landmarks' new positions; NaN outside the cut.

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def gaussian_targets(landmarks: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
-    """(B, L, 2) pixels, NaN absent -> (B, L + 1, H, W): a Gaussian each and a background, summing to 1 in each pixel."""
+    """(B, L, 2) pixels, NaN absent -> (B, L + 1, H, W): Gaussians and a background that sum to 1 in each pixel."""
     rows = torch.arange(size[0], device=landmarks.device).float()
     columns = torch.arange(size[1], device=landmarks.device).float()
     present = ~landmarks.isnan().any(-1)

@@ -1,0 +1,273 @@
+"""Detection with a heat-map network: find the heart, recognise the view, look closely, decide what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cine import Cine
+from ..errors import Cancelled
+from ..landmarks import N_LANDMARKS, VIEWS, in_view
+from ..models.decoding import consensus, decode
+from ..models.engine import Engine
+from ..models.sampling import Window
+from ..models.spec import ModelSpec
+from ..models.symmetries import IDENTITY, SETS, Symmetry
+from ..orientation import handedness
+from .result import VIEW_CONFIDENCE, Cancel, Found, Progress
+
+#: pixel spacings (mm) that are tried where a file states none
+SPACINGS_TRIED = (1.0, 1.25, 1.5, 1.8)
+#: a landmark is present where the ensemble's heat-map reaches this (Xue 2021 uses 0.1 for one image)
+PRESENCE = 0.2
+#: members of the ensemble further than this (mm) from its geometric median do not enter the mean
+CONSENSUS_MM = 8.0
+#: two points of one valve closer than this (mm) cannot both be right
+MIN_VALVE_MM = 10.0
+_BATCH = 8
+_SAMPLED_FRAMES = 6
+_LARGEST = 256
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The network's answer for some frames of a window: ensemble heat-maps (n, C, S, S) without background, each
+    member's decoded positions and peaks (R, n, C, 2), (R, n, C) in window pixels, and view probabilities or None."""
+
+    maps: np.ndarray
+    positions: np.ndarray
+    peaks: np.ndarray
+    views: np.ndarray | None
+
+
+class HeatmapDetector:
+    """One model on one cine."""
+
+    def __init__(
+        self, cine: Cine, spec: ModelSpec, engine: Engine, tta: bool, progress: Progress | None, cancel: Cancel | None
+    ) -> None:
+        self.cine, self.spec, self.engine = cine, spec, engine
+        self.symmetries = SETS[spec.symmetries] if tta else (IDENTITY,)
+        self.size = spec.input.size or (160, 160)
+        self._progress, self._cancel = progress, cancel
+        self._channels = np.array([number - 1 for number in spec.landmarks])
+        self._done, self._total = 0, cine.n_frames * len(self.symmetries)
+
+    def find(self, view: str | None) -> Found:
+        """Look for the landmarks of `view`, or of the view that is recognised (None)."""
+        sampled = np.unique(np.linspace(0, self.cine.n_frames - 1, _SAMPLED_FRAMES).round().astype(int))
+        best = None
+        for spacing in self._spacings():
+            for mirrored in self._mirrorings(view):
+                window = self._locate(sampled, spacing, mirrored, view)
+                look = self._look(window, sampled, None)
+                scores, other = self._view_scores(look)
+                value = scores[view] if view else max(scores.values())
+                if best is None or value > best[0]:
+                    best = (value, window, spacing, scores, other)
+        _, window, spacing, scores, other = best
+        warnings = self._assumptions(spacing, window, view)
+        chosen = view
+        if chosen is None:
+            likeliest = max(scores, key=scores.get)
+            if scores[likeliest] >= VIEW_CONFIDENCE:
+                chosen = likeliest
+        facts = {
+            "spacing_mm": [float(value) for value in spacing],
+            "mirrored": window.mirrored,
+            "window_centre": [float(value) for value in window.centre],
+            "symmetries": len(self.symmetries),
+            "not_a_long_axis_view": other,
+        }
+        if chosen is None:
+            return self._nothing(scores, facts, warnings)
+        look = self._look(window, np.arange(self.cine.n_frames), chosen, report=True)
+        return self._decide(look, window, chosen, scores, facts, warnings)
+
+    # -- steps -----------------------------------------------------------------------------------
+    def _spacings(self) -> list[np.ndarray]:
+        if self.spec.input.spacing_mm is None:
+            return [np.ones(2)]
+        if self.cine.spacing is not None:
+            return [self.cine.spacing]
+        return [np.full(2, value) for value in SPACINGS_TRIED]
+
+    def _mirrorings(self, view: str | None) -> list[bool]:
+        if not self.spec.input.one_handed:
+            return [False]
+        known = handedness(self.cine.geometry, view) if self.cine.geometry is not None else 0
+        return [known < 0] if known else [False, True]
+
+    def _assumptions(self, spacing: np.ndarray, window: Window, view: str | None) -> list[str]:
+        said = []
+        if self.spec.input.spacing_mm is not None and self.cine.spacing is None:
+            said.append(
+                f"The file states no pixel spacing; {spacing[0]:g} mm fitted the model best of {SPACINGS_TRIED} and "
+                "was used to look, so distances in mm are not known."
+            )
+        if len(self._mirrorings(view)) > 1:
+            side = "as the mirror image" if window.mirrored else "as it is"
+            said.append(
+                "The orientation does not say from which side the plane is seen; both were tried and the image was "
+                f"read {side}: left and right (in a 2CH anterior and posterior) may be exchanged."
+            )
+        return said
+
+    def _window(self, spacing: np.ndarray, centre: np.ndarray, size: tuple[int, int], mirrored: bool) -> Window:
+        step = (self.spec.input.spacing_mm or 1.0) / spacing
+        return Window(self.cine.shape, tuple(centre), tuple(step), size, mirrored)
+
+    def _locate(self, frames: np.ndarray, spacing: np.ndarray, mirrored: bool, view: str | None) -> Window:
+        """The window of the model's size around the heart, found on the whole image."""
+        middle = (np.array(self.cine.shape) - 1) / 2
+        extent = np.array(self.cine.shape) * spacing / (self.spec.input.spacing_mm or 1.0)
+        whole = tuple(int(min(_LARGEST, max(self.size[axis], -(-extent[axis] // 16) * 16))) for axis in (0, 1))
+        near = self._window(spacing, middle, self.size, mirrored)
+        if whole == self.size or self.spec.input.size is None:
+            return near if whole == self.size else self._window(spacing, middle, whole, mirrored)
+        wide = self._window(spacing, middle, whole, mirrored)
+        look = self._look(wide, frames[::2], view, symmetries=(IDENTITY,))
+        scores, _ = self._view_scores(look)
+        columns = self._columns(view or max(scores, key=scores.get))
+        weight = look.peaks[0][:, columns]
+        weight = np.where(weight > PRESENCE, weight, 0)
+        if weight.sum() <= 0:
+            return near
+        places = wide.undo_positions(look.positions[0][:, columns])
+        centre = (places * weight[..., None]).sum((0, 1)) / weight.sum()
+        return self._window(spacing, centre, self.size, mirrored)
+
+    def _look(
+        self,
+        window: Window,
+        frames: np.ndarray,
+        view: str | None,
+        symmetries: tuple[Symmetry, ...] | None = None,
+        report: bool = False,
+    ) -> _Look:
+        symmetries = symmetries or self.symmetries
+        images = self._scale(window.images(self.cine.frames[frames]))
+        told = np.zeros((1, len(VIEWS)), np.float32)
+        if view is not None:
+            told[0, VIEWS.index(view)] = 1
+        all_maps, all_positions, all_peaks, all_views = 0, [], [], []
+        for symmetry in symmetries:
+            maps, views = [], []
+            for start in range(0, len(images), _BATCH):
+                if self._cancel is not None and self._cancel():
+                    raise Cancelled("the detection was cancelled")
+                part = symmetry.images(images[start : start + _BATCH])[:, None]
+                inputs = {"image": part}
+                if self.spec.input.view_input:
+                    inputs["view"] = np.repeat(told, len(part), axis=0)
+                answer = self.engine.run(inputs)
+                maps.append(symmetry.undo_maps(answer["heatmaps"][:, : len(self._channels)]))
+                if "view_probabilities" in answer:
+                    views.append(answer["view_probabilities"])
+                if report and self._progress is not None:
+                    self._done += len(part)
+                    self._progress(self._done, self._total)
+            member = np.concatenate(maps)
+            peaks = decode(member)
+            all_maps = all_maps + member / len(symmetries)
+            all_positions.append(peaks.positions)
+            all_peaks.append(peaks.peak)
+            if views:
+                all_views.append(np.concatenate(views))
+        return _Look(
+            all_maps, np.stack(all_positions), np.stack(all_peaks), np.mean(all_views, axis=0) if all_views else None
+        )
+
+    def _scale(self, images: np.ndarray) -> np.ndarray:
+        kind = self.spec.input.intensity
+        if kind == "percentile":
+            return np.clip(images / max(float(np.percentile(images, 99)), 1e-6), 0, 1.5).astype(np.float32)
+        axes = (0, 1, 2) if kind == "file" else (1, 2)
+        low, high = images.min(axes, keepdims=True), images.max(axes, keepdims=True)
+        return ((images - low) / np.maximum(high - low, 1e-6)).astype(np.float32)
+
+    def _columns(self, view: str) -> np.ndarray:
+        """Channels of the valve points of a view, those the model has."""
+        wanted = [landmark.index for landmark in in_view(view) if landmark.valve]
+        return np.flatnonzero(np.isin(self._channels, wanted))
+
+    def _view_scores(self, look: _Look) -> tuple[dict[str, float], float]:
+        """How well each view explains the frames: the strength of its landmarks (mean over frames and its valve
+        points of the ensemble's peak), times the view head's probability where the model has one; and the
+        probability of none of the views."""
+        peaks = look.maps.max((-2, -1))
+        probability = look.views.mean(0) if look.views is not None else None
+        scores = {}
+        for index, view in enumerate(VIEWS):
+            columns = self._columns(view)
+            strength = float(np.clip(peaks[:, columns].mean() / 0.6, 0, 1)) if columns.size else 0.0
+            scores[view] = strength if probability is None else float(np.sqrt(strength * probability[index]))
+        other = float(1 - probability[: len(VIEWS)].sum()) if probability is not None else float("nan")
+        return scores, other
+
+    def _nothing(self, scores: Mapping[str, float], facts: dict, warnings: list[str]) -> Found:
+        frames = self.cine.n_frames
+        likeliest = max(scores, key=scores.get)
+        warnings.append(
+            f"This does not look like a 2CH, 3CH or 4CH to the model (closest: {likeliest}, {scores[likeliest]:.2f}); "
+            "no landmark is given. State the view if it is one."
+        )
+        empty = np.zeros((frames, N_LANDMARKS))
+        return Found(
+            np.full((frames, N_LANDMARKS, 2), np.nan),
+            empty,
+            empty,
+            None,
+            scores,
+            empty > 0,
+            None,
+            facts,
+            tuple(warnings),
+        )
+
+    def _decide(
+        self, look: _Look, window: Window, view: str, scores: Mapping[str, float], facts: dict, warnings: list[str]
+    ) -> Found:
+        frames, pixel_mm = self.cine.n_frames, self.spec.input.spacing_mm or 1.0
+        reach = CONSENSUS_MM / pixel_mm
+        mean_maps = decode(look.maps)
+        # members that agree with the ensemble's own maximum; its mode decides where the members split
+        near = np.linalg.norm(look.positions - mean_maps.positions, axis=-1) <= reach
+        weights = look.peaks * np.where(near, 1.0, 0.05)
+        mean, _, share = consensus(look.positions, weights, reach)
+        place = np.where((share > 0.3)[..., None], mean, mean_maps.positions)
+        rms = np.sqrt(
+            (look.peaks * ((look.positions - place) ** 2).sum(-1)).sum(0) / np.maximum(look.peaks.sum(0), 1e-9)
+        )
+        certainty = np.clip(mean_maps.peak / 0.75, 0, 1) * np.exp(-((rms * pixel_mm / 6.0) ** 2))
+        positions = np.full((frames, N_LANDMARKS, 2), np.nan)
+        strength, confidence = np.zeros((2, frames, N_LANDMARKS))
+        positions[:, self._channels] = window.undo_positions(place)
+        strength[:, self._channels] = mean_maps.peak
+        confidence[:, self._channels] = certainty
+        shown = np.zeros(N_LANDMARKS, bool)
+        shown[[landmark.index for landmark in in_view(view)]] = True
+        present = (strength >= PRESENCE) & shown
+        # outside the image there is nothing to see
+        inside = (positions >= -0.5) & (positions <= np.array(self.cine.shape) - 0.5)
+        present &= inside.all(-1)
+        self._doubt_short_valves(view, window, positions, present, confidence, warnings)
+        return Found(positions, strength, confidence, view, scores, present, None, facts, tuple(warnings))
+
+    def _doubt_short_valves(self, view, window, positions, present, confidence, warnings) -> None:
+        pixel_mm = (self.spec.input.spacing_mm or 1.0) / np.array(window.step)
+        shown = [landmark for landmark in in_view(view) if landmark.valve]
+        for first in shown:
+            for second in shown:
+                if first.valve == second.valve and first.number < second.number:
+                    a, b = first.index, second.index
+                    gap = np.linalg.norm((positions[:, a] - positions[:, b]) * pixel_mm, axis=-1)
+                    close = present[:, a] & present[:, b] & (gap < MIN_VALVE_MM)
+                    if close.any():
+                        confidence[np.ix_(close, [a, b])] *= 0.3
+                        warnings.append(
+                            f"The two {first.valve} points are closer than {MIN_VALVE_MM:g} mm in {close.sum()} of "
+                            f"{len(close)} frames: at least one of them is wrong there."
+                        )

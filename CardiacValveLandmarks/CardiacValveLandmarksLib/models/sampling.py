@@ -1,0 +1,53 @@
+"""Images at the pixel spacing a network was trained on, and positions back: exact, invertible, along the axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def triangle_weights(given: int, centres: np.ndarray, step: float) -> np.ndarray:
+    """(len(centres), given) float32: linear interpolation at `centres` (pixels), widened to a triangle over the new
+    pixel when shrinking (step > 1: old pixels a new one). Beyond the image everything is zero."""
+    reach = max(1.0, step)
+    weights = np.maximum(0, 1 - np.abs(np.arange(given) - np.asarray(centres)[:, None]) / reach)
+    inside = (np.asarray(centres) > -0.5 * reach - 0.5) & (np.asarray(centres) < given - 0.5 + 0.5 * reach)
+    total = weights.sum(1, keepdims=True)
+    return np.where(inside[:, None], weights / np.maximum(total, 1e-9), 0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of an image at another pixel spacing, perhaps mirrored (columns reversed).
+
+    shape: (H, W) of the image. centre: (2,) pixel of the image at the window's centre. step: (2,) image pixels a
+    window pixel along each axis. size: (rows, columns) of the window.
+    """
+
+    shape: tuple[int, int]
+    centre: tuple[float, float]
+    step: tuple[float, float]
+    size: tuple[int, int]
+    mirrored: bool = False
+
+    def _centres(self, axis: int) -> np.ndarray:
+        offsets = (np.arange(self.size[axis]) - (self.size[axis] - 1) / 2) * self.step[axis]
+        return self.centre[axis] + (-offsets if axis == 1 and self.mirrored else offsets)
+
+    def images(self, frames: np.ndarray) -> np.ndarray:
+        """(T, H, W) -> (T, *size) float32, zero outside the image."""
+        rows = triangle_weights(self.shape[0], self._centres(0), self.step[0])
+        columns = triangle_weights(self.shape[1], self._centres(1), self.step[1])
+        return np.matmul(np.matmul(rows, np.asarray(frames, np.float32)), columns.T)
+
+    def positions(self, positions: np.ndarray) -> np.ndarray:
+        """(..., 2) pixels of the image -> pixels of the window."""
+        sign = np.array([1, -1 if self.mirrored else 1])
+        offset = (np.asarray(positions, float) - self.centre) * sign / self.step
+        return offset + (np.array(self.size) - 1) / 2
+
+    def undo_positions(self, positions: np.ndarray) -> np.ndarray:
+        """(..., 2) pixels of the window -> pixels of the image."""
+        sign = np.array([1, -1 if self.mirrored else 1])
+        return (np.asarray(positions, float) - (np.array(self.size) - 1) / 2) * sign * self.step + self.centre
