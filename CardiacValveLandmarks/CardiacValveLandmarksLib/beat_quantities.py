@@ -27,20 +27,21 @@ def swept_volume(start: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     Both caps are fans about the rings' mean points, the side is made of the nodes' straight paths: a closed
     triangulated surface, its volume by the divergence theorem.
     """
-    start = np.broadcast_to(start, nodes.shape)
     reference = start.mean(-2, keepdims=True)
     a, b = start - reference, nodes - reference
     a1, b1 = np.roll(a, -1, axis=-2), np.roll(b, -1, axis=-2)
-    middle = np.broadcast_to(b.mean(-2, keepdims=True), b.shape)
+    # six times the signed volume of the tetrahedra from the origin, which is the ED cap's centre: that cap adds
+    # nothing. Each side's two triangles are averaged over both diagonals, so that the node order does not matter.
+    near, far = np.cross(a, a1), np.cross(b1, b)
+    side = (_dots(near, b + b1) + _dots(far, a + a1)) / 2
+    cap = -_dots(far, b.mean(-2, keepdims=True))
+    # rings run counter-clockwise seen from the atrium: the surface's outside is the other way round
+    return -(side + cap) / 6000.0
 
-    def solid(p: np.ndarray, q: np.ndarray, r: np.ndarray) -> np.ndarray:
-        return (p * np.cross(q, r)).sum(-1).sum(-1) / 6
 
-    # the ED cap's fan has its centre at the origin of the coordinates and adds nothing.
-    # Each side's two triangles are averaged over both diagonals, so that the node order does not matter.
-    side = (solid(a, a1, b1) + solid(a, b1, b) + solid(a, a1, b) + solid(a1, b1, b)) / 2
-    # rings run counter-clockwise seen from the atrium: outward of the far cap is the other way round
-    return -(side + solid(middle, b, b1)) / 1000.0
+def _dots(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Σ over nodes of p·q, broadcast."""
+    return np.einsum("...ni,...ni->...", *np.broadcast_arrays(p, q))
 
 
 @dataclass(frozen=True)

@@ -96,11 +96,12 @@ def estimate_shifts(views: Sequence[ShiftView], model: RingModel | None, centre:
     matrix, offset = linear
     scales = [_FIRST_SCALE] * len(lines)
     for blur in _BLUR_MM if lines else (0.0,):
-        sampled = {k: _blurred(views[k], blur) for k in {k for i, j, _ in lines for k in (i, j)}}
+        sampled = {k: _blurred(views[k], blur) for k in {k for pair in lines for k in pair[:2]}}
 
         def differences(shifts: np.ndarray, sampled=sampled) -> list[np.ndarray]:
-            def seen(k: int, line: np.ndarray) -> np.ndarray:
-                return _profile(views[k].geometry, sampled[k], line - shifts[2 * k : 2 * k + 2] @ planes[k])
+            def seen(index: int, line: np.ndarray) -> np.ndarray:
+                moved = line - shifts[2 * index : 2 * index + 2] @ planes[index]
+                return _profile(views[index].geometry, sampled[index], moved)
 
             return [_difference(seen(i, line), seen(j, line)) for i, j, line in lines]
 

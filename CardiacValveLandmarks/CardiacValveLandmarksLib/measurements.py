@@ -120,7 +120,7 @@ class _Builder:
         counts: Counter[str] = Counter()
         for point in points:
             provenance = self.draws.trajectories[point].provenance
-            counts.update(Provenance(int(p)).label for p in provenance if p != Provenance.ABSENT)
+            counts.update({p.label: int((provenance == p).sum()) for p in Provenance if p and (provenance == p).any()})
         numbers = tuple(dict.fromkeys(number for number, _ in points))
         value, sd = float(values[0]), float(spread(values))
         self.measures.append(
@@ -286,7 +286,8 @@ def _rings(build: _Builder, ring_draws: Mapping[str, tuple]) -> None:
         coarse = nodes(build.phases)
         build.curve(f"{valve}_area", f"{valve} ring area", "cm²", ring_area(coarse) / 100.0, used)
         build.curve(f"{valve}_perimeter", f"{valve} ring perimeter", "mm", ring_perimeter(coarse), used)
-        swept = swept_volume(moments[:, :1], nodes(build.fine))
+        # a quarter of the phases: the volume is largest where it hardly changes
+        swept = swept_volume(moments[:, :1], nodes(build.fine[::4]))
         build.add(
             f"{valve}_sweep", f"{valve} annulus sweep volume", swept.max(1), "mL",
             f"largest volume between the ring's cap at ED and the current one{shape}", used, **flags,

@@ -43,7 +43,7 @@ class StudySettings:
     apply_shifts: bool = False
     breathhold_sd_mm: float = 1.5
     motion_check: bool = True
-    samples: int = 200
+    samples: int = 100
     seed: int = 0
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,17 +16,18 @@ from .alignment import (
     make_warp,
     phase_difference,
 )
-from .annulus import RING_METHODS, Annulus, Refusal
-from .annulus_fit import RingModel, RingRefused, chord_circle, fit_ring
+from .annulus import RING_METHODS
+from .annulus_fit import RingRefused, fit_ring
 from .breathhold import ShiftView, ViewShift, estimate_shifts
 from .cine import Cine
 from .errors import UsageError
 from .landmarks import APEX, VALVE_LANDMARKS, VIEWS, LandmarkSeries
 from .measurements import ExcursionAxis, build_measures
 from .motion_check import MotionCheck, check_motion
-from .path_draws import PathDraws, spread
+from .path_draws import PathDraws
 from .study import Study, StudySettings, StudyView
-from .study_views import Assigned, assign_views, ring_order_doubt
+from .study_rings import build_rings
+from .study_views import Assigned, assign_views
 from .trajectory import Trajectory
 from .trajectory_fit import fit_view
 
@@ -34,9 +35,6 @@ from .trajectory_fit import fit_view
 _RR_TOLERANCE = 0.2
 #: end-diastole or end-systole of a view further than this from the others', of the beat
 _PHASE_TOLERANCE = 0.12
-#: node 1 of the rings: the first of these that is there
-_NODE_1 = {"mitral": (3, 5, 1, 4, 6, 2), "tricuspid": (9,), "aortic": (7,)}
-_CHORD_VALVES = {"tricuspid": (9, 10, "4CH"), "aortic": (7, 8, "3CH")}
 
 
 def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudySettings | None = None) -> Study:
@@ -73,7 +71,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     if settings.apply_shifts:
         residual_sd.update({shift.view: shift.sd_mm for shift in shifts})
     draws = PathDraws(trajectories, geometries, residual_sd, settings.samples, settings.seed)
-    rings, refused, model = _rings(draws, geometries, apex_direction, beat, settings, doubts)
+    rings, refused, model = build_rings(draws, geometries, apex_direction, beat.ed, settings, doubts)
     annuli = tuple(ring.annulus(phases) for ring in rings)
     axis = _axis(draws, apex_direction, from_apex, beat, model, doubts)
     measures, curves = build_measures(
@@ -228,8 +226,8 @@ def _phase_doubts(views, paths, apex_direction, beat: BeatPhases, doubts: list[s
         for name, one, common in (("end-diastole", own.ed, beat.ed), ("end-systole", own.es, beat.es)):
             if np.isfinite(one) and abs(phase_difference(one, common)) > _PHASE_TOLERANCE:
                 doubts.append(
-                    f"{view.view} ({view.name}): {name} at {100 * one:.0f} % of the beat, together with the other views "
-                    f'at {100 * common:.0f} %: its series may not start at the R wave; consider alignment "ed-es".'
+                    f"{view.view} ({view.name}): {name} at {100 * one:.0f} % of the beat, in all views together at "
+                    f'{100 * common:.0f} %: its series may not start at the R wave; consider alignment "ed-es".'
                 )
 
 
@@ -302,120 +300,6 @@ def _shift_doubts(shifts: Sequence[ViewShift], applied: bool, doubts: list[str])
                 f"{shift.view}: the heart seems to lie {size:.1f} ± {shift.sd_mm:.1f} mm from where the other views "
                 f"show it (breath-hold), {state}."
             )
-
-
-@dataclass(frozen=True)
-class _Ring:
-    """A ring before phases are chosen. draw: (P,) phases -> (1 + samples, P, N, 3) LPS mm."""
-
-    valve: str
-    method: str
-    assumed: bool
-    points: tuple[tuple[int, str], ...]
-    node_1: int
-    angles: np.ndarray
-    condition: float
-    largest_gap_deg: float
-    notes: tuple[str, ...]
-    draw: Callable[[np.ndarray], np.ndarray]
-    residual: Callable[[np.ndarray], np.ndarray]
-
-    def annulus(self, phases: np.ndarray) -> Annulus:
-        drawn = self.draw(phases)
-        return Annulus(
-            valve=self.valve,
-            method=self.method,
-            phases=phases,
-            nodes=drawn[0],
-            assumed=self.assumed,
-            node_1=self.node_1,
-            landmarks=tuple(number for number, _ in self.points),
-            angles=self.angles,
-            residual_mm=self.residual(phases),
-            condition=self.condition,
-            largest_gap_deg=self.largest_gap_deg,
-            node_sd_mm=np.sqrt((spread(drawn) ** 2).sum(-1)),
-            notes=self.notes,
-        )
-
-
-def _rings(draws: PathDraws, geometries, apex_direction, beat: BeatPhases, settings: StudySettings, doubts: list[str]):
-    """Rings of the three valves, refusals, and the mitral ring's model (None where refused)."""
-    rings, refused, model = [], [], None
-    toward = apex_direction
-    try:
-        ring, model = _mitral_ring(draws, toward, beat, settings, doubts)
-        rings.append(ring)
-    except RingRefused as reason:
-        refused.append(Refusal("mitral", f"{reason}."))
-    for valve, (first, second, view) in _CHORD_VALVES.items():
-        if not (draws.has(first, view) and draws.has(second, view)):
-            refused.append(Refusal(valve, f"both its points are needed, in the {view}."))
-        elif toward is None:
-            refused.append(Refusal(valve, "without patient geometry the side of the apex is not known."))
-        else:
-            rings.append(_chord_ring(draws, valve, first, second, view, geometries[view].normal, toward, settings))
-    doubts.extend(f"No {refusal.valve} ring: {refusal.reason}" for refusal in refused)
-    return rings, tuple(refused), model
-
-
-def _mitral_ring(draws: PathDraws, toward, beat: BeatPhases, settings: StudySettings, doubts: list[str]):
-    points = tuple((n, v) for (n, v), t in draws.trajectories.items() if t.landmark.valve == "mitral")
-    complete = {v for _, v in points if sum(view == v for _, view in points) == 2}
-    if len(complete) < 2 or toward is None:
-        raise RingRefused(f"{len(points)} of its six points are there; both points of at least two views are needed")
-    if np.isnan(beat.ed):
-        raise RingRefused("end-diastole was not found, and the points' order is fixed there")
-
-    def stacked(phases: np.ndarray, offset: bool) -> np.ndarray:
-        return np.stack([draws.positions(n, v, phases, offset) for n, v in points], axis=2)
-
-    numbers = [number for number, _ in points]
-    node_1 = next(number for number in _NODE_1["mitral"] if number in numbers)
-    at_ed = stacked(np.array([beat.ed]), False)[0, 0]
-    doubt = ring_order_doubt(dict(zip(numbers, at_ed, strict=True)), toward)
-    if doubt:
-        doubts.append(doubt)
-    model: RingModel = fit_ring(at_ed, toward, numbers.index(node_1), settings.ring_method)
-    notes = ["area and perimeter are approximate; the saddle's height cannot be told from these points"]
-    if len(points) < 6:
-        notes.append(f"built from {len(points)} of six points")
-    if doubt:
-        notes.append(doubt)
-    ring = _Ring(
-        valve="mitral",
-        method=settings.ring_method,
-        assumed=False,
-        points=points,
-        node_1=node_1,
-        angles=(model.angles - model.start) % (2 * np.pi),
-        condition=model.condition,
-        largest_gap_deg=model.largest_gap_deg,
-        notes=tuple(notes),
-        draw=lambda phases: model.nodes(stacked(phases, True), settings.nodes),
-        residual=lambda phases: model.residual(stacked(phases, False)[0]),
-    )
-    return ring, model
-
-
-def _chord_ring(draws: PathDraws, valve, first, second, view, normal, toward, settings: StudySettings) -> _Ring:
-    def draw(phases: np.ndarray) -> np.ndarray:
-        ends = (draws.positions(n, view, phases, True) for n in (first, second))
-        return chord_circle(*ends, normal, toward, settings.nodes)
-
-    return _Ring(
-        valve=valve,
-        method="chord circle",
-        assumed=True,
-        points=((first, view), (second, view)),
-        node_1=first,
-        angles=np.array([0.0, np.pi]),
-        condition=1.0,
-        largest_gap_deg=180.0,
-        notes=(f"two points only: a circle on their chord, normal to the {view}, is assumed",),
-        draw=draw,
-        residual=lambda phases: np.zeros(len(phases)),
-    )
 
 
 def _axis(draws: PathDraws, toward, from_apex: bool, beat: BeatPhases, model, doubts: list[str]) -> ExcursionAxis:
