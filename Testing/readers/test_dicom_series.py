@@ -263,7 +263,23 @@ def test_cycle_length(tmp_path):
 
     edit(paths, lambda data, _: setattr(data, "NominalInterval", 500))
     read = read_cine(tmp_path)
+    # a cycle shorter than its frames cannot be
     assert read.rr_ms == 700 and "500 ms is shorter" in read.rr_source
+
+
+def test_attributes_that_break_their_rules(tmp_path):
+    """Integer strings with a decimal point, times of day that are none: read for what they are worth."""
+    cine = make_cine()
+
+    def change(data, _):
+        data.FlipAngle = "1"
+        for name, value in (("NominalInterval", "280.5"), ("FlipAngle", "?"), ("ContentTime", "999999")):
+            data[name]._value = value  # past pydicom's checks
+
+    edit(write_series(cine, tmp_path), change)
+    read = read_cine(tmp_path)
+    assert_same(read, cine)
+    assert read.rr_ms == 280.5 and "flip_angle" not in read.attributes
 
 
 def test_a_gap_in_time_is_recorded(tmp_path, caplog):

@@ -122,8 +122,8 @@ def _group(frames: Sequence[Frame]) -> list[_Series]:
         for part in strays.values()
         if len(part) >= _MIN_STRAYS
     ]
-    taken = {frame.series_uid for one in merged for frame in one.frames}
-    return merged + [one for one in by_series.values() if not (len(one.frames) == 1 and one.uids <= taken)]
+    taken = {id(frame) for one in merged for frame in one.frames}
+    return merged + [one for one in by_series.values() if id(one.frames[0]) not in taken]
 
 
 def _likeness(frame: Frame) -> tuple:
@@ -260,8 +260,11 @@ def _geometry(source: str, frame: Frame) -> SliceGeometry | None:
     try:
         if abs(np.linalg.norm(row) - 1) > 1e-3 or abs(np.linalg.norm(column) - 1) > 1e-3:
             raise ValueError("directions are not of length 1")
-        # PixelSpacing is between rows, then between columns; going down the rows is moving along a column
-        return SliceGeometry(frame.position, column * frame.spacing[0], row * frame.spacing[1], frame.thickness)
+        # PixelSpacing is between rows, then between columns; going down the rows is moving along a column.
+        # Directions are rounded in the file; made unit again, the steps are those stated.
+        axis0 = column / np.linalg.norm(column) * frame.spacing[0]
+        axis1 = row / np.linalg.norm(row) * frame.spacing[1]
+        return SliceGeometry(frame.position, axis0, axis1, frame.thickness)
     except ValueError as error:
         found = f"{frame.orientation.tolist()} and spacing {frame.spacing.tolist()} ({error})"
         raise InputError(source, "two unit directions at a right angle", found, "Export the series again.") from error

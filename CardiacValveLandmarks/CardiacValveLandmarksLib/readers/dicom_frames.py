@@ -215,7 +215,7 @@ def read_pixels(path: Path) -> np.ndarray:
             data = pydicom.dcmread(path, specific_tags=[*_PIXELS, *_PIXEL_DATA], force=True)
             syntax = data.file_meta.get("TransferSyntaxUID")
             if syntax is None:  # no preamble: the encoding was guessed
-                implicit = data.original_encoding[0]
+                implicit = data.original_encoding[0] if hasattr(data, "original_encoding") else data.is_implicit_VR
                 name = "ImplicitVRLittleEndian" if implicit else "ExplicitVRLittleEndian"
                 data.file_meta.TransferSyntaxUID = syntax = getattr(pydicom.uid, name)
             if syntax.is_compressed and not _can_decode(syntax):
@@ -286,7 +286,7 @@ def _frames(path: Path, data, series_uid: str) -> list[Frame]:
         component = str(_value(data, places, "ComplexImageComponent") or "")
         numbers = {name: _number(_value(data, places, name)) for name in (*_NUMBERS, *_CYCLE)}
         clocks = {name: _clock(_value(data, places, name)) for name in _CLOCKS}
-        facts = {name: _number(data.get(name)) for name in _FACTS} | {name: text(name) for name in _WORDS}
+        facts = {name: _fact(_value(data, (), name)) for name in _FACTS} | {name: text(name) for name in _WORDS}
         times = {name: numbers[name] for name in _NUMBERS} | clocks
         thickness = _number(_value(data, places, "SliceThickness"))
         slope = _number(_value(data, places, "RescaleSlope"))
@@ -327,11 +327,22 @@ def _value(data, places: Sequence, name: str):
         items = place.get(group) if group else None
         if items and items[0].get(name) not in (None, ""):
             return items[0].get(name)
-    return data.get(name)
+    try:
+        return data.get(name)
+    except (TypeError, ValueError):
+        # not what its representation allows, such as an integer string with a decimal point: as it stands
+        return data.get_item(name).value.decode("ascii", "replace").strip("\0 ")
 
 
 def _listed(value) -> Sequence:
     return [value] if isinstance(value, str) else list(value)
+
+
+def _fact(value) -> float | None:
+    """A number for reports: one that cannot be read is left out."""
+    with contextlib.suppress(TypeError, ValueError):
+        return _number(value)
+    return None
 
 
 def _number(value) -> float | None:
@@ -356,6 +367,9 @@ def _clock(value) -> float | None:
     whole, _, fraction = text.split("+")[0].split("-")[0].partition(".")
     if not whole.isdigit() or len(whole) not in (6, 14):
         return None
-    start = datetime.strptime(whole, "%H%M%S" if len(whole) == 6 else "%Y%m%d%H%M%S")
+    try:
+        start = datetime.strptime(whole, "%H%M%S" if len(whole) == 6 else "%Y%m%d%H%M%S")
+    except ValueError:  # an anonymiser's invention
+        return None
     seconds = (start - datetime(1900, 1, 1)).total_seconds()
     return 1000 * (seconds + float(f"0.{fraction}" if fraction.isdigit() else 0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -67,8 +68,7 @@ def read_nifti(path: Path) -> Cine:
     know nothing (along the axes, at the origin). Then spacing comes from pixdim, unless that is a placeholder too.
     InputError for everything that is no cine.
     """
-    head, raw = _read(path, _MAX_HEADER)
-    header = parse_header(path, head)
+    header = parse_header(path, _read(path, _MAX_HEADER))
     shape = header.shape
     if header.datatype in _COLOURS:
         raise InputError(path, "one grey value a pixel", f"{_COLOURS[header.datatype]} data", "Convert it to grey.")
@@ -85,8 +85,8 @@ def read_nifti(path: Path) -> Cine:
             advice = "If its third axis is time, move it to the fourth: (rows, columns, 1, frames)."
         raise InputError(path, expected, f"{shape[2]} slices, shape {header.shape}", advice)
     dtype = np.dtype(header.order + _TYPES[header.datatype])
-    count = int(np.prod(shape[:4], dtype=np.int64))
-    body = raw[header.offset : header.offset + count * dtype.itemsize]
+    count = math.prod(shape)
+    body = _read(path)[header.offset :][: count * dtype.itemsize]
     if len(body) < count * dtype.itemsize:
         found = f"{len(body)} bytes of pixels instead of {count * dtype.itemsize}: the file is cut off"
         raise InputError(path, "a whole file", found, "Copy or export it again.")
@@ -112,16 +112,20 @@ def read_nifti(path: Path) -> Cine:
     )
 
 
-def _read(path: Path, at_least: int) -> tuple[bytes, bytes]:
+def _read(path: Path, at_most: int = -1) -> bytes:
+    """The file's content, decompressed (told by content, not by name)."""
     try:
-        raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
+        with path.open("rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+            stream.seek(0)
+            if not packed:
+                return stream.read(at_most)
+            with gzip.open(stream) as unpacked:
+                return unpacked.read(at_most)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(path, "a whole gzip file", str(error), "Copy or download it again.") from error
     except OSError as error:
         raise InputError(path, "a file that can be read", str(error)) from error
-    return raw[:at_least], raw
 
 
 def parse_header(path: Path, head: bytes) -> Header:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import math
 import re
 import zlib
 from pathlib import Path
@@ -71,7 +72,7 @@ def read_nrrd(path: Path) -> Cine:
         if fields.get("endian", "").lower() not in ("little", "big"):
             raise InputError(path, "the byte order (endian: little or big)", "none in the header")
         dtype = dtype.newbyteorder("<" if fields["endian"].lower() == "little" else ">")
-    count = int(np.prod(sizes, dtype=np.int64))
+    count = math.prod(sizes)
     data = _values(path, body, dtype, count, fields).reshape(sizes, order="F")
     space = [number for number in range(4) if number != axis]
     # (t, k, j, i): one of the three is the slice, the slower of the others gives rows

@@ -5,6 +5,7 @@ Never the file name or InstanceNumber: archives and anonymisers rewrite both.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import numpy as np
 from ..errors import InputError
 from .checks import RR_RANGE_MS, check_interval, cycle_from_frames
 from .dicom_frames import Frame
+
+_log = logging.getLogger(__name__)
 
 #: sources of the order, best first: (attribute, is it a time after the R wave or a time of day in ms?)
 _TRIGGER = (
@@ -58,6 +61,8 @@ def order_frames(path: str | os.PathLike, frames: Sequence[Frame]) -> list[Order
             raise InputError(
                 missing.path, f"{source} as in the series' other frames", "none", "Export the series again."
             )
+        if source in _ORDER_ONLY:
+            _log.warning("%s: no trigger times; the frames are in the order of %s", path, source)
         if len(values) == len(frames):
             return [_ordered(frames, source)]
         for _, key in _SPLITS:
