@@ -1,0 +1,184 @@
+"""The formats there are, and writing a study in some of them.
+
+Each format fills a folder of its own, `DIR/<key>/`, with its files and `about.json` (units, frame of reference, RR,
+assumptions, list of files). Files are made in a hidden folder first and take their places when all are written.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..errors import InputError, UsageError
+from ..files import make_folder
+from ..study import Study
+from . import formats
+from .about import ABOUT_FILE, files_written, write_about
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What the caller can tell the formats.
+
+    identify: file names of the images, UIDs and the patient may go into the files.
+    overwrite: files of an earlier export may be replaced.
+    rr_ms: length of the beat for files that need time; None: the study's.
+    guide_points: folder of an existing biv-me guide-point set whose valve rows are to be replaced.
+    dicom: folder of the study's own DICOM images, whose patient and study a DICOM SR must carry.
+    """
+
+    identify: bool = False
+    overwrite: bool = False
+    rr_ms: float | None = None
+    guide_points: str | os.PathLike | None = None
+    dicom: str | os.PathLike | None = None
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    key: as in `--formats`. title: for people. units: of length and time in its files, for `about.json`.
+    write: function of (study, empty folder, options). notes: what its files assume, for `about.json`.
+    unfit: function of (study, options), why this study cannot be written so, in plain words, "" where it can.
+    modules: importable modules it needs; extra: the optional dependency of this package that brings them.
+    needs: names of `ExportOptions` without which it cannot be written.
+    """
+
+    key: str
+    title: str
+    write: Callable[[Study, Path, ExportOptions], None]
+    length_unit: str = "mm"
+    time_unit: str = "ms"
+    notes: tuple[str, ...] = ()
+    unfit: Callable[[Study, ExportOptions], str] = lambda study, options: ""
+    modules: tuple[str, ...] = ()
+    extra: str = ""
+    needs: tuple[str, ...] = ()
+
+    def missing(self, options: ExportOptions) -> str:
+        """Why it cannot be written here, in words with what to do about it; "" where it can."""
+        absent = [name for name in self.modules if importlib.util.find_spec(name) is None]
+        if absent:
+            return (
+                f"the Python package {', '.join(absent)} is not installed; "
+                f'install it with: pip install "cardiac-valve-landmarks[{self.extra}]"'
+            )
+        unset = [name for name in self.needs if not getattr(options, name)]
+        if unset:
+            return "it needs " + " and ".join(f"--{name.replace('_', '-')}" for name in unset)
+        return ""
+
+
+@cache
+def known_formats() -> tuple[Format, ...]:
+    """All formats, by key."""
+    found = []
+    for module in pkgutil.iter_modules(formats.__path__):
+        format_ = getattr(importlib.import_module(f"{formats.__name__}.{module.name}"), "FORMAT", None)
+        if format_ is not None:
+            found.append(format_)
+    return tuple(sorted(found, key=lambda f: f.key))
+
+
+def format_named(key: str) -> Format:
+    """The format with this key; UsageError with the keys there are otherwise."""
+    for format_ in known_formats():
+        if format_.key == key:
+            return format_
+    raise UsageError(f"format {key!r}: expected one of {', '.join(f.key for f in known_formats())}, or all.")
+
+
+def parse_formats(text: str, options: ExportOptions) -> tuple[tuple[Format, ...], tuple[str, ...]]:
+    """("csv,npz" or "all") -> the formats, and sentences about those that "all" has to leave out.
+
+    A format named on its own that cannot be written is a UsageError: nothing is left out silently.
+    """
+    keys = list(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    if not keys:
+        raise UsageError("formats: expected at least one, for example csv,vtk.")
+    if "all" in keys:
+        if len(keys) > 1:
+            raise UsageError("formats: give `all` or a list, not both.")
+        why = {f: f.missing(options) for f in known_formats()}
+        left_out = tuple(f"{f.key} is left out: {reason}." for f, reason in why.items() if reason)
+        return tuple(f for f, reason in why.items() if not reason), left_out
+    chosen = tuple(format_named(key) for key in keys)
+    for format_ in chosen:
+        reason = format_.missing(options)
+        if reason:
+            raise UsageError(f"format {format_.key} cannot be written: {reason}.")
+    return chosen, ()
+
+
+def check_free(folder: str | os.PathLike, chosen: Iterable[Format], overwrite: bool) -> None:
+    """InputError where an export would meet files that are there already. Call it before long work."""
+    for format_ in chosen:
+        target = Path(folder) / format_.key
+        if target.exists() and not target.is_dir():
+            raise InputError(target, "a folder, or nothing", "a file", "Choose another output folder.")
+        if not overwrite and target.is_dir() and any(not p.name.startswith(".") for p in target.iterdir()):
+            raise InputError(
+                target, "an empty folder, or none", "files", "Choose another output folder, or give --overwrite."
+            )
+
+
+def export_study(
+    study: Study, folder: str | os.PathLike, chosen: Iterable[Format], options: ExportOptions | None = None
+) -> list[Path]:
+    """Write `study` in each of the formats, one folder a format; the paths written are returned.
+
+    InputError where something is there already and `options.overwrite` is not set, where the study has not what a
+    format needs, or where the place cannot be written. A format is written whole or not at all.
+    """
+    options = options or ExportOptions()
+    chosen = tuple(chosen)
+    check_free(folder, chosen, options.overwrite)
+    for format_ in chosen:
+        reason = format_.missing(options) or format_.unfit(study, options)
+        if reason:
+            raise InputError("study", f"what the format {format_.key} needs", reason)
+    written = []
+    for format_ in chosen:
+        written += _write(format_, study, Path(folder) / format_.key, options)
+    return written
+
+
+def _write(format_: Format, study: Study, target: Path, options: ExportOptions) -> list[Path]:
+    new = not target.exists()
+    make_folder(target)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=target) as name:
+            staging = Path(name)
+            format_.write(study, staging, options)
+            write_about(study, format_, staging, options)
+            files = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
+            stale = set(files_written(target)) - {path.as_posix() for path in files}
+            # about.json last: it says that the others are complete
+            for file in sorted(files, key=lambda path: path.name == ABOUT_FILE):
+                (target / file).parent.mkdir(parents=True, exist_ok=True)
+                (staging / file).replace(target / file)
+            # what an earlier export wrote and this one did not: a longer beat's frames, a ring now refused
+            for file in stale:
+                (target / file).unlink(missing_ok=True)
+    except OSError as error:
+        _remove_if_empty(target, new)
+        raise InputError(
+            target, "a folder that can be written", str(error), "Free some space or choose another folder."
+        ) from error
+    except BaseException:
+        _remove_if_empty(target, new)
+        raise
+    return [target / file for file in files]
+
+
+def _remove_if_empty(folder: Path, new: bool) -> None:
+    if new and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
