@@ -119,17 +119,26 @@ class StudyLogic:
 
     def _assign(self, cines: Sequence[Cine], progress: Progress | None, cancel: Cancel | None) -> dict[str, int]:
         """View -> index of the cine that shows it best. The rest is named in `messages`."""
-        jobs = [Job("auto", "", cine.replace(view=None)) for cine in cines]
-        detected = self.compute(jobs, progress=progress, cancel=cancel)
+        return self.assignViews(self.recognise([("", cine) for cine in cines], progress, cancel))
+
+    def recognise(
+        self, cines: Sequence[tuple[str, Cine]], progress: Progress | None = None, cancel: Cancel | None = None
+    ) -> list[Detected]:
+        """Look which view each (sequence node ID, cine) shows. Touches no node: may run in a worker thread."""
+        jobs = [Job("auto", node_id, cine.replace(view=None)) for node_id, cine in cines]
+        return self.compute(jobs, progress=progress, cancel=cancel)
+
+    def assignViews(self, recognised: Sequence[Detected]) -> dict[str, int]:
+        """View -> index of what shows it best, of what `recognise` gave. The rest is named in `messages`."""
         self.messages = []
         best: dict[str, int] = {}
-        sure = [d.result.view_confidence for d in detected]
-        for index in sorted(range(len(cines)), key=lambda i: -np.nan_to_num(sure[i])):
-            view, name = detected[index].result.view, cines[index].name
+        sure = [one.result.view_confidence for one in recognised]
+        for index in sorted(range(len(recognised)), key=lambda i: -np.nan_to_num(sure[i])):
+            view, name = recognised[index].result.view, recognised[index].job.cine.name
             if view is None:
                 self.messages.append(f"{name}: not recognised as a long-axis view")
             elif view in best:
-                other = cines[best[view]].name
+                other = recognised[best[view]].job.cine.name
                 self.messages.append(
                     f"{name}: looks like {view} ({sure[index]:.2f}), but {other} does more ({sure[best[view]]:.2f})"
                 )
@@ -258,17 +267,7 @@ class StudyLogic:
 
         InputError where a cine has left the scene or changed since `prepare`; nothing is changed then.
         """
-        sequences = {}
-        for one in detected:
-            sequence = self._scene.GetNodeByID(one.job.sequence_id)
-            if sequence is None or sequence.GetNumberOfDataNodes() != one.job.cine.n_frames:
-                raise InputError(
-                    one.job.cine.name,
-                    "the cine in the scene as it was when detection began",
-                    "it was removed" if sequence is None else "another number of frames",
-                    "Nothing was changed. Load the cine again and repeat the detection.",
-                )
-            sequences[one.job.view] = sequence
+        sequences = {one.job.view: self._unchanged(one.job) for one in detected}
         self.open(sequences)
         review = self._current()
         for one in detected:
@@ -283,7 +282,26 @@ class StudyLogic:
         review.commit(changes)
         if self.kept:
             self.messages.append(f"kept {self.kept} points decided by hand")
-        return {view: self.landmarksNode(view) for view in changes}
+        nodes = {view: self.landmarksNode(view) for view in changes}
+        for node in nodes.values():
+            node.SetDisplayVisibility(True)
+        return nodes
+
+    def _unchanged(self, job: Job):
+        """The sequence node a job was made from. InputError where it is gone or holds something else by now."""
+        sequence = self._scene.GetNodeByID(job.sequence_id)
+        found = "it was removed"
+        if sequence is not None:
+            now = cine_from_sequence(sequence, job.view)
+            if now.shape == job.cine.shape and np.array_equal(now.frames, job.cine.frames):
+                return sequence
+            found = "other images"
+        raise InputError(
+            job.cine.name,
+            "the cine in the scene as it was when detection began",
+            found,
+            "Nothing was changed. Load the cine again and repeat the detection.",
+        )
 
     # --- review
 
@@ -385,21 +403,26 @@ class StudyLogic:
     # --- what comes of it
 
     def study(self, settings: StudySettings | None = None) -> Study:
-        """Trajectories, annuli and measures of the landmarks as they stand (`study.build_study`)."""
-        from ..study import build_study
+        """Trajectories, annuli and measures of the landmarks as they stand (`study_build.build_study`)."""
+        from ..study_build import build_study
 
+        return build_study(self.studyInput(), settings)
+
+    def studyInput(self) -> list[tuple[Cine, LandmarkSeries]]:
+        """What `study` is built of; immutable, so that a worker thread may build it."""
         review = self._current()
         if not self.views():
             raise UsageError("no landmarks in this study. Run the detection first.")
-        return build_study([(review.view(v).cine, review.state[v].current) for v in self.views()], settings)
+        return [(review.view(view).cine, review.state[view].current) for view in self.views()]
 
     def export(
         self, folder: str | os.PathLike, formats: Sequence[str], settings: StudySettings | None = None
     ) -> list[Path]:
-        """Write the study in these formats: the files written."""
-        from ..export import export_study
+        """Write the study in these formats (keys of `export.known_formats`): the files written.
 
-        return export_study(self.study(settings), folder, formats)
+        InputError where the folder holds an earlier export: nothing is overwritten.
+        """
+        return export_entries(self.studyInput(), folder, formats, settings)
 
     # --- inside
 
@@ -436,6 +459,21 @@ class StudyLogic:
     def _changed(self, change: Change) -> None:
         for callback in list(self._callbacks):
             callback(change)
+
+
+def export_entries(
+    entries: Sequence[tuple[Cine, LandmarkSeries]],
+    folder: str | os.PathLike,
+    formats: Sequence[str],
+    settings: StudySettings | None = None,
+) -> list[Path]:
+    """`StudyLogic.export` of what `studyInput` gave. Touches no node: may run in a worker thread."""
+    from ..export import ExportOptions, export_study, parse_formats
+    from ..study_build import build_study
+
+    options = ExportOptions()
+    chosen, _ = parse_formats(",".join(formats), options)
+    return export_study(build_study(entries, settings), folder, chosen, options)
 
 
 def _of_view(found: LandmarkSeries, view: str) -> LandmarkSeries:
