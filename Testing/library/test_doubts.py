@@ -21,7 +21,7 @@ def series(change=None):
     positions, confidence = np.full((FRAMES, 11, 2), np.nan), np.full((FRAMES, 11), np.nan)
     for place, landmark in enumerate(in_view("4CH")):
         path = np.column_stack([4 * np.sin(angles) + np.cos(3 * angles), 2 * np.cos(angles)])
-        positions[:, landmark.index] = [50 + 15 * place, 50] + path
+        positions[:, landmark.index] = path + np.array([50 + 15 * place, 50])
         confidence[:, landmark.index] = 0.9
     provenance = np.isfinite(confidence).astype(np.uint8)
     if change is not None:

@@ -81,7 +81,7 @@ def test_editing_the_node_is_a_step(study):
     study.spread = 0
     study.browserNode(view).SetSelectedItemNumber(6)
     before = scene_of(study)
-    at = np.array(node.GetNthControlPointPosition(0)) + [2, 1, 0]
+    at = np.add(node.GetNthControlPointPosition(0), (2, 1, 0))
     node.SetNthControlPointPosition(0, *at)
     assert study.landmarks(view)[2][6, 0] == Provenance.MANUAL
     node.SetNthControlPointPositionMissing(1)

@@ -61,7 +61,7 @@ def test_a_point_moved_without_the_module_is_taken_as_manual(saved):
         if node.GetAttribute("CardiacValveLandmarks.View") == "3CH" and "landmarks" in node.GetName()
     )
     node = sequence.GetNthDataNode(6)
-    node.SetNthControlPointPosition(6, *(np.array(node.GetNthControlPointPosition(6)) + [0, 4, 0]))
+    node.SetNthControlPointPosition(6, *(np.array(node.GetNthControlPointPosition(6)) + np.array([0, 4, 0])))
     logic = StudyLogic(TruthDetector())
     assert logic.landmarks("3CH")[2][6, 6] == Provenance.MANUAL
     assert (logic.landmarks("3CH")[2][:, 6] == Provenance.MANUAL).sum() == 1
@@ -105,7 +105,7 @@ def test_a_scene_of_a_newer_version_is_refused_and_left_alone(saved):
         sequence.SetAttribute("CardiacValveLandmarks.SceneVersion", "99")
     nodes = slicer.mrmlScene.GetNumberOfNodes()
     logic = StudyLogic(TruthDetector())
-    with pytest.raises(InputError, match="version 99.*Update"):
+    with pytest.raises(InputError, match=r"version 99.*Update"):
         logic.landmarks("4CH")
     assert slicer.mrmlScene.GetNumberOfNodes() == nodes
 

@@ -185,7 +185,7 @@ class LandmarkNodes:
 
 
 def ras_of(pixels: np.ndarray, geometry: SliceGeometry) -> np.ndarray:
-    """(..., 2) pixels -> (..., 3) RAS mm as the nodes hold them: to 1e-9 mm, which a saved scene returns bit for bit."""
+    """(..., 2) pixels -> (..., 3) RAS mm as the nodes hold them: to 1e-9 mm, what a saved scene returns exactly."""
     return np.round(flip(geometry.to_patient(pixels)), 9)
 
 
