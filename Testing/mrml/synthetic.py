@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from CardiacValveLandmarksLib.cine import Cine
+from CardiacValveLandmarksLib.errors import Cancelled
 from CardiacValveLandmarksLib.geometry import SliceGeometry
 from CardiacValveLandmarksLib.landmarks import VIEWS, LandmarkSeries, Provenance, in_view
 
@@ -37,10 +38,6 @@ def truth(cine: Cine) -> LandmarkSeries:
         confidence[:, landmark.index] = 0.9
         provenance[:, landmark.index] = Provenance.AUTO
     return LandmarkSeries(positions, confidence, provenance, cine.view, float("nan"))
-
-
-class Cancelled(Exception):
-    """Stands for detection.Cancelled."""
 
 
 @dataclass

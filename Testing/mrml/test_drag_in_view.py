@@ -50,7 +50,7 @@ def test_the_points_are_seen_where_they_are(view, study):
 def test_a_drag_moves_its_own_frame_and_by_spreading_its_neighbours(view, study):
     before, whole = stored_positions(study, VIEW), scene_of(study)
     start = np.round(view.to_display(before[FRAME, NUMBER - 1]))
-    end = start + [40, 25]
+    end = np.add(start, (40, 25))
     view.drag(start, end)
     after = stored_positions(study, VIEW)
     moved = np.linalg.norm(np.nan_to_num(after - before), axis=2)
@@ -74,14 +74,14 @@ def test_while_dragging_the_frame_is_stored_at_once_and_no_other(view, study):
     view.hover(start)
     view.press(start)
     for step in (10, 20, 30):
-        view.move(start + [step, 0])
+        view.move(np.add(start, (step, 0)))
         now = stored_positions(study, VIEW)
-        assert now[FRAME, NUMBER - 1] == pytest.approx(view.to_ras(start + [step, 0]), abs=0.7)
+        assert now[FRAME, NUMBER - 1] == pytest.approx(view.to_ras(np.add(start, (step, 0))), abs=0.7)
         assert np.array_equal(np.delete(now, FRAME, 0), np.delete(before, FRAME, 0), equal_nan=True)
         assert study.landmarks(VIEW)[2][FRAME, NUMBER - 1] == Provenance.MANUAL
         node = study._current().view(VIEW).nodes.sequence.GetNthDataNode(FRAME)
         assert "manual" in node.GetNthControlPointDescription(NUMBER - 1)
-    view.release(start + [30, 0])
+    view.release(np.add(start, (30, 0)))
     assert study.landmarks(VIEW)[2][FRAME + 1, NUMBER - 1] == Provenance.PROPAGATED
 
 
@@ -89,7 +89,7 @@ def test_spreading_switched_off(view, study):
     study.spread = 0
     before = stored_positions(study, VIEW)
     start = np.round(view.to_display(before[FRAME, NUMBER - 1]))
-    view.drag(start, start + [20, 0])
+    view.drag(start, np.add(start, (20, 0)))
     moved = np.linalg.norm(np.nan_to_num(stored_positions(study, VIEW) - before), axis=2)
     assert np.argwhere(moved).tolist() == [[FRAME, NUMBER - 1]]
 
@@ -99,7 +99,7 @@ def test_a_point_placed_by_hand_elsewhere_does_not_move(view, study):
     study.setPosition(VIEW, FRAME + 2, NUMBER, neighbour, spread=2)
     placed = stored_positions(study, VIEW)
     start = np.round(view.to_display(placed[FRAME, NUMBER - 1]))
-    view.drag(start, start + [30, 10])
+    view.drag(start, np.add(start, (30, 10)))
     after = stored_positions(study, VIEW)
     assert np.array_equal(after[FRAME + 2, NUMBER - 1], placed[FRAME + 2, NUMBER - 1])
     assert study.landmarks(VIEW)[2][FRAME + 1, NUMBER - 1] == Provenance.PROPAGATED
@@ -121,10 +121,10 @@ def test_the_frame_changes_under_a_drag(view, study):
     start = np.round(view.to_display(before[FRAME, NUMBER - 1]))
     view.hover(start)
     view.press(start)
-    view.move(start + [25, 0])
+    view.move(np.add(start, (25, 0)))
     study.browserNode(VIEW).SetSelectedItemNumber(FRAME + 5)
     after = stored_positions(study, VIEW)
     assert study.landmarks(VIEW)[2][FRAME, NUMBER - 1] == Provenance.MANUAL
     assert np.array_equal(np.delete(after, FRAME, 0), np.delete(before, FRAME, 0), equal_nan=True)
-    view.release(start + [25, 0])
+    view.release(np.add(start, (25, 0)))
     assert np.array_equal(stored_positions(study, VIEW)[FRAME], after[FRAME], equal_nan=True)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import slicer
-from CardiacValveLandmarksLib.errors import InputError, UsageError
+from CardiacValveLandmarksLib.errors import Cancelled, InputError, UsageError
 from CardiacValveLandmarksLib.landmarks import Provenance, view_mask
 from CardiacValveLandmarksLib.mrml.cine_nodes import sequence_from_cine
 from CardiacValveLandmarksLib.mrml.logic import StudyLogic
 from snapshot import scene_of, stored_positions
-from synthetic import Cancelled, TruthDetector, make_cine
+from synthetic import TruthDetector, make_cine
 
 
 def test_detection_puts_a_view_into_one_node_in_the_images_own_browser(logic, sequences):
@@ -215,11 +215,17 @@ def test_callbacks_hear_of_every_change(study):
 
 
 def test_find_views(app, sequences):
-    detector = TruthDetector(views={"cine_2CH": ("2CH", 0.7), "cine_3CH": ("2CH", 0.9), "cine_4CH": ("4CH", 0.8)})
-    logic = StudyLogic(detector)
+    """A cine is taken for the view it shows; of two that show the same, one, and the other is named."""
+    seen = {"cine_2CH": ("2CH", 0.9), "cine_3CH": ("4CH", 0.6), "cine_4CH": ("4CH", 0.9)}
+    logic = StudyLogic(TruthDetector(views=seen))
     found = logic.findViews(list(sequences.values()))
-    assert found == {"2CH": sequences["3CH"], "4CH": sequences["4CH"]}
-    assert any("cine_2CH" in message for message in logic.messages)
+    assert found["2CH"] is sequences["2CH"] and "3CH" not in found
+    assert found["4CH"] in (sequences["3CH"], sequences["4CH"])
+    assert any("4CH?" in message for message in logic.messages)
+    assert any("No 3CH" in message for message in logic.messages)
+    logic._detector = TruthDetector(views=dict.fromkeys(seen, (None, 0.2)))
+    assert logic.findViews(list(sequences.values())) == {}
+    assert len(logic.messages) == 3 and "not recognised" in logic.messages[0]
     logic.cleanup()
 
 

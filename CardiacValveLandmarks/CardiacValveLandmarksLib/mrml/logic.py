@@ -130,21 +130,22 @@ class StudyLogic:
 
     def assignViews(self, recognised: Sequence[Detected]) -> dict[str, int]:
         """View -> index of what shows it best, of what `recognise` gave. The rest is named in `messages`."""
-        self.messages = []
-        best: dict[str, int] = {}
-        sure = [one.result.view_confidence for one in recognised]
-        for index in sorted(range(len(recognised)), key=lambda i: -np.nan_to_num(sure[i])):
-            view, name = recognised[index].result.view, recognised[index].job.cine.name
-            if view is None:
-                self.messages.append(f"{name}: not recognised as a long-axis view")
-            elif view in best:
-                other = recognised[best[view]].job.cine.name
-                self.messages.append(
-                    f"{name}: looks like {view} ({sure[index]:.2f}), but {other} does more ({sure[best[view]]:.2f})"
-                )
-            else:
-                best[view] = index
-        return best
+        from ..study_views import assign_views
+
+        self.messages = [
+            f"{o.job.cine.name}: not recognised as a long-axis view" for o in recognised if not o.result.view
+        ]
+        known = [index for index, one in enumerate(recognised) if one.result.view]
+        if not known:
+            return {}
+        try:
+            found = assign_views([(recognised[i].job.cine, recognised[i].result.landmarks) for i in known], {})
+        except InputError as error:
+            self.messages.append(str(error))
+            return {}
+        self.messages += [f"{c.name}: {c.view}? {c.reason}" for c in found.candidates if not c.chosen]
+        self.messages += found.doubts
+        return {chosen.view: next(i for i in known if recognised[i].job.cine is chosen.cine) for chosen in found.views}
 
     def open(self, sequences: Mapping[str, object]) -> None:
         """Make these cines, {view: sequence node}, the study that all other calls work on.

@@ -48,12 +48,7 @@ def load_amrg(source) -> list:
 
 
 def load_synthetic(source=None, seed: int = 0) -> list:
-    """The synthetic study's cines as sequence nodes, in the order 2CH, 3CH, 4CH."""
-    return [sequence_from_cine(cine) for cine in synthetic_cines(seed)]
+    """The synthetic study's cines as sequence nodes, in the order 2CH, 3CH, 4CH; made in some seconds."""
+    from ..phantom.cines import synthetic_study
 
-
-def synthetic_cines(seed: int = 0) -> list:
-    """The phantom's three long-axis cines of one heart."""
-    from ..phantom import make_study
-
-    return [made.cine for made in make_study(seed)]
+    return [sequence_from_cine(item.cine) for item in synthetic_study(seed).items]
