@@ -177,6 +177,27 @@ def test_own_graph_in_onnx_form_is_not_run_by_torch(small_maps):
         open_engine(path, architectures.OWN_GRAPH, "torch")
 
 
+def test_own_graph_takes_any_names_but_one_input(small_maps, tmp_path):
+    path, _ = small_maps
+    with pytest.raises(ModelError, match="inputs image, view"):
+        open_engine(path, architectures.OWN_GRAPH)
+    other = tmp_path / "other.onnx"
+    example = {"picture": np.zeros((1, 1, 16, 16), np.float32)}
+    module = torch.nn.Conv2d(1, 12, 3, padding=1)
+    other.write_bytes(conversion.export_module(module, example, ("maps",), {"picture": {0: "n"}, "maps": {0: "n"}}))
+    opened = open_engine(other, architectures.OWN_GRAPH)
+    assert opened.run({"image": np.zeros((3, 1, 16, 16), np.float32)})["heatmaps"].shape == (3, 12, 16, 16)
+    with pytest.raises(ModelError, match="takes these images"):
+        opened.run({"image": np.zeros((3, 1, 20, 16), np.float32)})
+
+
+def test_torchscript_that_does_not_take_the_image(tmp_path):
+    path = tmp_path / "maps.ts"
+    torch.jit.script(torch.nn.Conv2d(3, 12, 3)).save(str(path))
+    with pytest.raises(ModelError, match="takes these images"):
+        open_engine(path, architectures.OWN_GRAPH, device="cpu").run({"image": np.zeros((1, 1, 8, 8), np.float32)})
+
+
 def test_torchscript_runs_in_torch_only(tmp_path):
     path = tmp_path / "maps.ts"
     torch.jit.script(torch.nn.Conv2d(1, 12, 3, padding=1)).save(str(path))
@@ -204,6 +225,7 @@ def test_heatmap_network_from_weights_and_from_its_onnx_form(tmp_path):
     inputs["view"] = np.array([[0, 1, 0], [0, 0, 0]], np.float32)
     onnx_form = conversion.conversion_path(spec.checksum, architectures.ARCHITECTURES["heatmap-unet"])
     first = open_engine(path, spec.architecture, "onnx").run(inputs)
+    assert resolve_model(onnx_form).architecture == "heatmap-unet"
     for other in (path, onnx_form):
         second = open_engine(other, spec.architecture, "torch", "cpu").run(inputs)
         assert list(first) == list(second) == ["heatmaps", "view_probabilities"]

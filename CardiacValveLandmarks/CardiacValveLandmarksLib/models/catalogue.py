@@ -14,6 +14,7 @@ from ..files import atomic_open
 from .architectures import ARCHITECTURES, OWN_GRAPH
 from .cache import cache_folder, checksums
 from .conversion import known_architecture
+from .engine import OnnxEngine
 from .spec import RESOURCES, ModelSpec, spec_from_entry
 from .weights import check_shapes, file_kind, read_state_dict
 
@@ -156,8 +157,12 @@ def _guess_entry(path: Path, checksum: str, changes: Mapping, given: Path) -> di
         "intended_use": "As its author says.",
         "synthetic_only": False,
     }
+    architecture = OWN_GRAPH
     if kind == "state-dict":
         architecture = known_architecture(checksum) or _match_architecture(path)
+    elif kind == "onnx":
+        architecture = _architecture_of_graph(path)
+    if architecture != OWN_GRAPH:
         template = next(model for model in list_models() if model.architecture == architecture)
         return {**template.entry(), **own}
     if "landmarks" not in changes:
@@ -182,6 +187,16 @@ def _guess_entry(path: Path, checksum: str, changes: Mapping, given: Path) -> di
         },
         "symmetries": "none",
     }
+
+
+def _architecture_of_graph(path: Path) -> str:
+    """Our own networks in ONNX form are known by the names of what they take and give."""
+    graph = OnnxEngine(path, threads=1)
+    for name, architecture in ARCHITECTURES.items():
+        if (graph.inputs, graph.outputs) == (architecture.inputs, architecture.outputs):
+            return name
+    OnnxEngine(path, threads=1, own_graph=True)  # or it has one input and one output
+    return OWN_GRAPH
 
 
 def _match_architecture(path: Path) -> str:

@@ -6,9 +6,10 @@ and never changes afterwards.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -45,13 +46,27 @@ def available_threads() -> int:
     return min(8, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
+@contextlib.contextmanager
+def _onnx_errors(path: str | os.PathLike, expected: str) -> Iterator[None]:
+    """ONNX Runtime's exceptions, which share no base class but Exception, as ModelError."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        raise ModelError(path, expected, str(error), "The file is damaged or another model.") from error
+
+
 class OnnxEngine:
-    """ONNX Runtime on the CPU."""
+    """ONNX Runtime on the CPU.
+
+    own_graph: the model has one input and one output of any name; they are taken as `image` and `heatmaps`.
+    """
 
     name = "onnx"
     device = "cpu"
 
-    def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike, threads: int | None = None, own_graph: bool = False) -> None:
         if not has_package("onnxruntime"):
             raise ModelError(path, "the package onnxruntime", "it is not installed", "Install onnxruntime.")
         import onnxruntime
@@ -59,20 +74,23 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         self.threads = threads or available_threads()
         options.intra_op_num_threads = self.threads
-        options.log_severity_level = 3
-        try:
+        options.log_severity_level = 4  # errors come as exceptions
+        with _onnx_errors(path, "an ONNX model"):
             self._session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            # ONNX Runtime's exceptions share no base class but Exception
-            if type(error).__module__.startswith("onnxruntime"):
-                raise ModelError(path, "an ONNX model", str(error), "Download or copy the file again.") from error
-            raise
-        self._version = onnxruntime.__version__
-        self.inputs = tuple(entry.name for entry in self._session.get_inputs())
+        self._path, self._version = path, onnxruntime.__version__
+        self._inputs = {entry.name: entry.name for entry in self._session.get_inputs()}
         self.outputs = tuple(entry.name for entry in self._session.get_outputs())
+        if own_graph:
+            if len(self._inputs) != 1 or len(self.outputs) != 1:
+                found = f"inputs {', '.join(self._inputs)}; outputs {', '.join(self.outputs)}"
+                raise ModelError(path, "one input (image) and one output (heat-maps)", found)
+            self._inputs, self.outputs = {"image": next(iter(self._inputs))}, ("heatmaps",)
+        self.inputs = tuple(self._inputs)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        values = self._session.run(None, {name: np.ascontiguousarray(array) for name, array in inputs.items()})
+        arrays = {self._inputs[name]: np.ascontiguousarray(array) for name, array in inputs.items()}
+        with _onnx_errors(self._path, "a model that takes these images"):
+            values = self._session.run(None, arrays)
         return dict(zip(self.outputs, values, strict=True))
 
     def describe(self) -> str:
@@ -104,6 +122,7 @@ class TorchEngine:
             torch.backends.cuda.matmul.allow_tf32 = False
         module = _torchscript(torch, path) if architecture is None else _module(path, architecture)
         self._torch, self._module = torch, module.to(self.device).eval()
+        self._path, self._architecture = path, architecture
         self.inputs = architecture.inputs if architecture else ("image",)
         self.outputs = architecture.outputs if architecture else ("heatmaps",)
 
@@ -111,7 +130,12 @@ class TorchEngine:
         torch = self._torch
         with torch.inference_mode():
             tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name])).to(self.device) for name in self.inputs]
-            values = self._module(*tensors)
+            try:
+                values = self._module(*tensors)
+            except RuntimeError as error:
+                if self._architecture is not None:
+                    raise
+                raise ModelError(self._path, "a model that takes these images", str(error)) from error
             values = values if isinstance(values, (tuple, list)) else (values,)
             return {name: value.float().cpu().numpy() for name, value in zip(self.outputs, values, strict=True)}
 
@@ -198,7 +222,7 @@ def open_engine(
         return TorchEngine(path, known, device, threads)
     if kind == "state-dict":
         path = onnx_form(path, checksum or checksums(path, "sha256")[0], known)
-    return OnnxEngine(path, threads)
+    return OnnxEngine(path, threads, own_graph=known is None)
 
 
 def _automatic(path: Path, kind: str, architecture: Architecture | None, checksum: str | None) -> str:
