@@ -63,6 +63,22 @@ def test_truncated_file_alone(tmp_path, part):
         read_cine(path)
 
 
+def test_cut_in_the_pixels(tmp_path):
+    """Also of a single image: that it is cut off comes before that it is one frame only."""
+    path = write_series(make_cine(), tmp_path)[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="559 bytes of pixel data instead of 560"):
+        read_cine(path)
+
+
+def test_several_reasons_are_listed(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.dcm").write_bytes(b"")
+    write_series(make_cine(2), tmp_path / "still", 5)[0].unlink()
+    with pytest.raises(InputError, match=r"none in 4 files: an empty file \(0.dcm and 2 more\); one frame only"):
+        scan(tmp_path)
+
+
 def test_every_cut_gives_an_input_error(tmp_path):
     """No cut of a file makes another exception."""
     path = write_series(make_cine(2, (4, 4)), tmp_path)[0]

@@ -172,7 +172,8 @@ def read_headers(path: Path) -> list[Frame]:
                     raise NotCine(path, "a DICOM file", "something else under its name", "")
                 raise Damaged(path, f"{len(head)} bytes" if head else "an empty file")
             data = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_HEADER), force=True)
-            rest: float = path.stat().st_size - stream.tell()
+            # less what goes before the pixels themselves: tag, representation, length
+            rest: float = path.stat().st_size - stream.tell() - (8 if _is_implicit(data) else 12)
             series_uid = _series_uid(data)
             sop_class = UID(str(data.get("SOPClassUID") or data.file_meta.get("MediaStorageSOPClassUID") or ""))
             syntax = UID(str(data.file_meta.get("TransferSyntaxUID") or ""))
@@ -215,8 +216,7 @@ def read_pixels(path: Path) -> np.ndarray:
             data = pydicom.dcmread(path, specific_tags=[*_PIXELS, *_PIXEL_DATA], force=True)
             syntax = data.file_meta.get("TransferSyntaxUID")
             if syntax is None:  # no preamble: the encoding was guessed
-                implicit = data.original_encoding[0] if hasattr(data, "original_encoding") else data.is_implicit_VR
-                name = "ImplicitVRLittleEndian" if implicit else "ExplicitVRLittleEndian"
+                name = "ImplicitVRLittleEndian" if _is_implicit(data) else "ExplicitVRLittleEndian"
                 data.file_meta.TransferSyntaxUID = syntax = getattr(pydicom.uid, name)
             if syntax.is_compressed and not _can_decode(syntax):
                 raise InputError(
@@ -231,6 +231,10 @@ def read_pixels(path: Path) -> np.ndarray:
     except PARSE_ERRORS as error:
         raise Damaged(path, f"pixel data that cannot be decoded ({_first_line(error)})") from error
     return pixels.reshape(-1, *pixels.shape[-2:])
+
+
+def _is_implicit(data) -> bool:
+    return data.original_encoding[0] if hasattr(data, "original_encoding") else data.is_implicit_VR  # pydicom 3, 2
 
 
 def _can_decode(syntax) -> bool:

@@ -110,9 +110,13 @@ def _nothing(path: Path, files: list[Path], skipped: list[Skipped]) -> InputErro
     if len(skipped) == 1:
         return skipped[0].to_error()
     if skipped:
-        listed = "; ".join(f"{item.source}: expected {item.expected}, found {item.found}" for item in skipped[:5])
-        more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-        return InputError(path, _EXPECTED, f"none in {len(files)} files ({listed}{more})", skipped[0].advice)
+        reasons = Counter(item.found for item in skipped)
+        first = {item.found: Path(item.source).name for item in reversed(skipped)}
+        parts = [
+            f"{found} ({first[found]}{f' and {n - 1} more' if n > 1 else ''})" for found, n in reasons.most_common(5)
+        ]
+        more = f"; and {len(reasons) - 5} other reasons" if len(reasons) > 5 else ""
+        return InputError(path, _EXPECTED, f"none in {len(files)} files: {'; '.join(parts)}{more}", skipped[0].advice)
     if not files:
         return InputError(path, _EXPECTED, "an empty folder", "Give the folder that holds the series.")
     suffixes = Counter(file.suffix.lower() or "no suffix" for file in files)
