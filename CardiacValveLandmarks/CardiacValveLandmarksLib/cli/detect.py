@@ -1,0 +1,122 @@
+"""`cvl detect`: landmarks of every frame of each cine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..errors import InputError, UsageError
+from ..files import make_folder
+from .progress import ProgressBar
+
+SUFFIXES = (".npy", ".csv", ".json", ".mrk.json", ".png", ".gif")
+
+
+def add_parser(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "detect",
+        help="find the landmarks in every frame of each cine",
+        description="Find the landmarks in every frame of each cine. Writes NAME.npy (T, 2, 10), NAME.csv, NAME.json, "
+        "NAME.mrk.json (first frame), and pictures NAME.png, NAME.gif.",
+    )
+    parser.add_argument("cines", nargs="+", metavar="CINE", help="a DICOM folder, a 4-D NIfTI, or a .seq.nrrd")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+    add_detection_options(parser)
+    parser.add_argument("--view", default="auto", choices=("auto", "2CH", "3CH", "4CH"))
+    parser.add_argument("--no-pictures", action="store_true", help="write no NAME.png and NAME.gif")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    parser.set_defaults(run=run)
+
+
+def add_detection_options(parser: argparse.ArgumentParser) -> None:
+    """The options every command that detects has."""
+    parser.add_argument("--model", default="phantom-heatmap", metavar="ID|FILE", help="default: the built-in model")
+    parser.add_argument("--engine", default="auto", choices=("auto", "torch", "onnx"))
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:n]")
+    parser.add_argument("--no-tta", action="store_true", help="without the test-time ensemble: faster, less sure")
+
+
+def run(options: argparse.Namespace) -> int:
+    from ..detection import detect
+    from ..readers import scan
+
+    if not options.no_pictures and find_spec("PIL") is None:
+        raise UsageError("pictures need the package pillow: install it, or add --no-pictures.")
+    folder = make_folder(options.output)
+    cines = []
+    for path in options.cines:
+        found = scan(path)
+        for skipped in found.skipped:
+            print(f"skipped {skipped.source}: expected {skipped.expected}; found {skipped.found}", file=sys.stderr)
+        cines.extend(found.cines)
+    names = _output_names(cines)
+    _refuse_existing(folder, names, options)
+    for name, cine in zip(names, cines, strict=True):
+        with ProgressBar(name) as bar:
+            result = detect(
+                cine, options.model, options.view, options.engine, options.device, not options.no_tta, bar.update
+            )
+        write_results(cine, result, folder, name, pictures=not options.no_pictures)
+        _summarise(name, cine, result)
+    print(f"Results are in {folder}.")
+    return 0
+
+
+def _output_names(cines) -> list[str]:
+    """Each cine's name, numbered where two inputs bring the same."""
+    taken: dict[str, int] = {}
+    names = []
+    for cine in cines:
+        taken[cine.name] = taken.get(cine.name, 0) + 1
+        names.append(cine.name if taken[cine.name] == 1 else f"{cine.name}_{taken[cine.name]}")
+    return names
+
+
+def _refuse_existing(folder: Path, names: list[str], options: argparse.Namespace) -> None:
+    if options.overwrite:
+        return
+    for name in names:
+        for suffix in SUFFIXES:
+            path = folder / (name + suffix)
+            if path.exists():
+                raise InputError(path, "no results from before", "a file", "Add --overwrite or choose another folder.")
+
+
+def write_results(cine, result, folder: Path, name: str, pictures: bool = True) -> list[Path]:
+    """All files of one detection; returns what was written. Markups need geometry and are left out without it."""
+    from ..detection import files
+
+    paths = {suffix: folder / (name + suffix) for suffix in SUFFIXES}
+    files.write_npy(result, paths[".npy"])
+    files.write_csv(cine, result.landmarks, paths[".csv"])
+    written = [paths[".npy"], paths[".csv"]]
+    if cine.geometry is not None:
+        files.write_markups(cine, result.landmarks, paths[".mrk.json"])
+        written.append(paths[".mrk.json"])
+    if pictures:
+        from ..overlay import write_animation, write_picture
+
+        write_picture(cine, result.landmarks, paths[".png"])
+        write_animation(cine, result.landmarks, paths[".gif"])
+        written += [paths[".png"], paths[".gif"]]
+    # last: its presence says that the others are complete
+    files.write_json(cine, result, paths[".json"])
+    return [*written, paths[".json"]]
+
+
+def _summarise(name: str, cine, result) -> None:
+    from ..landmarks import in_view
+
+    if result.view is None:
+        print(f"{name}: view not recognised, no landmark given ({cine.n_frames} frames)")
+    else:
+        found = result.landmarks.present[:, [landmark.index for landmark in in_view(result.view)]]
+        how = "stated" if result.settings["view_stated"] else f"recognised, {result.view_confidence:.2f}"
+        print(f"{name}: {result.view} ({how}), {cine.n_frames} frames, {found.mean():.0%} of its landmarks present")
+    if cine.geometry is None:
+        print("  no patient geometry in the file: positions are pixels only, no .mrk.json")
+    for warning in result.warnings:
+        print(f"  {warning}")
+    print(f"  model {result.model.id}; {result.engine}")
