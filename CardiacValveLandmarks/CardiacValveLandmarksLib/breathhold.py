@@ -92,7 +92,6 @@ def estimate_shifts(views: Sequence[ShiftView], model: RingModel | None, centre:
     if lines:
         evidence.append("images")
     estimate = np.zeros(2 * len(views))
-    size = len(estimate)
     matrix, offset = linear
     scales = [_FIRST_SCALE] * len(lines)
     for blur in _BLUR_MM if lines else (0.0,):
@@ -114,7 +113,7 @@ def estimate_shifts(views: Sequence[ShiftView], model: RingModel | None, centre:
         # what is left at the solution is the images' own disagreement; a perfect match must not become certainty
         scales = [float(np.clip(_root_mean_square(d), *_SCALES)) for d in differences(estimate)]
     covariance = np.linalg.inv(solved.jac.T @ solved.jac)
-    keep = _without_common(planes, [v.geometry.normal for v in views], size)
+    keep = without_common([v.geometry for v in views])
     estimate, covariance = keep @ estimate, keep @ covariance @ keep.T
     words = " and ".join(evidence) or "nothing: the prior only"
     return tuple(
@@ -129,12 +128,16 @@ def estimate_shifts(views: Sequence[ShiftView], model: RingModel | None, centre:
     )
 
 
-def _without_common(planes: list[np.ndarray], normals: list[np.ndarray], size: int) -> np.ndarray:
-    """(n, n) projector: takes out what moves all views alike along the direction all planes share."""
-    _, sizes, directions = np.linalg.svd(np.array(normals))
-    if len(normals) > 2 and sizes[2] > 0.3:
+def without_common(geometries: Sequence[SliceGeometry]) -> np.ndarray:
+    """(2V, 2V) projector for shifts of all views in a row: takes out what cannot be seen.
+
+    That is the same displacement of every view along the direction all planes share (long-axis planes: the long axis).
+    """
+    _, sizes, directions = np.linalg.svd(np.array([g.normal for g in geometries]))
+    size = 2 * len(geometries)
+    if len(geometries) > 2 and sizes[2] > 0.3:
         return np.eye(size)
-    common = np.concatenate([plane @ directions[2] for plane in planes])
+    common = np.concatenate([np.array([g.axis0, g.axis1]) / g.spacing[:, None] @ directions[2] for g in geometries])
     return np.eye(size) - np.outer(common, common) / (common @ common)
 
 

@@ -25,7 +25,7 @@ PROPAGATED_WEIGHT = 0.5
 _STUDENT_DOF = 5.0
 _ITERATIONS = 30
 #: how many landmarks' worth the smooth prior counts against what the view itself says
-_SMOOTH_PRIOR_WEIGHT = 4.0
+_SMOOTH_PRIOR_WEIGHT = 1.0
 #: the smallest scatter believed, mm: whole-pixel or made-up points must not make a point infinitely trusted
 _SMALLEST_NOISE_MM = 0.02
 MIN_FRAMES = 6
@@ -33,8 +33,11 @@ MAX_ORDER = 6
 
 
 def default_order(frames: int) -> int:
-    """Harmonics for so many distinct frames: 5 at 25, 6 from 29 (FORMATS section 6), fewer where there are fewer."""
-    return int(np.clip((frames - 4) // 4, 1, MAX_ORDER))
+    """Harmonics for so many frames: 6 from 25 on, 5 from 21, fewer where there are fewer.
+
+    More would follow noise; fewer would blunt early filling, even where the points are exact.
+    """
+    return int(np.clip((frames - 1) // 4, 1, MAX_ORDER))
 
 
 # For Gaussian scatter in the plane, r²/σ² is chi-squared with two degrees of freedom; these bring the Student-t

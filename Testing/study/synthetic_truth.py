@@ -24,7 +24,7 @@ CENTRE = np.array([-6.0, 35.0, -25.0])
 #: ring angle (radians from the septal point of the 3CH) that each view's first mitral landmark looks to
 VIEW_ANGLE = {"2CH": np.deg2rad(-58.0), "3CH": 0.0, "4CH": np.deg2rad(62.0)}
 RR = {"2CH": 975.0, "3CH": 924.0, "4CH": 876.0}
-FRAMES = {"2CH": 30, "3CH": 50, "4CH": 25}
+FRAMES = {"2CH": 25, "3CH": 50, "4CH": 30}
 SHAPE = (180, 160)
 SPACING = 1.4
 PERIMETER = 111.0
@@ -208,10 +208,8 @@ def render(view: str, phases: np.ndarray, shift: np.ndarray, rng: np.random.Gene
             1 + np.exp((np.sqrt(((along + 22 - base / 2) / 26) ** 2 + (u**2 + v**2) / 24**2) - 1) * 12)
         )
         right_u, right_v = u - 38 * np.cos(1.1), v - 38 * np.sin(1.1)
-        right = 1 / (
-            1
-            + np.exp((np.sqrt(((along - 35 - base / 3) / 45) ** 2 + (right_u**2 + (right_v * 0.8) ** 2) / 20**2) - 1) * 12)
-        )
+        aside = ((along - 35 - base / 3) / 45) ** 2 + (right_u**2 + (right_v * 0.8) ** 2) / 20**2
+        right = 1 / (1 + np.exp((np.sqrt(aside) - 1) * 12))
         frames.append(0.35 + background - 0.25 * muscle + 0.55 * np.maximum(blood, atrium) + 0.5 * right * (1 - muscle))
     stack = np.array(frames)
     return stack + rng.normal(0, noise, stack.shape) if noise else stack
