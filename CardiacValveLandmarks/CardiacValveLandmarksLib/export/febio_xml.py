@@ -52,7 +52,9 @@ def add_motion(
             add_child(condition, "dof", letter)
             add_child(condition, "value", "1", lc=str(controller))
             add_child(condition, "relative", "0")
-            curve = add_child(load_data, "load_controller", id=str(controller), name=f"{name}_{letter}", type="loadcurve")
+            curve = add_child(
+                load_data, "load_controller", id=str(controller), name=f"{name}_{letter}", type="loadcurve"
+            )
             add_child(curve, "interpolate", "SMOOTH")
             add_child(curve, "extend", "REPEAT")
             points = add_child(curve, "points")

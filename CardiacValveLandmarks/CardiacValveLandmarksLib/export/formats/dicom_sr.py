@@ -1,0 +1,134 @@
+"""dicom-sr: the measures as a DICOM structured report (TID 1500, Enhanced SR) that belongs to the images' study.
+
+A report in an archive carries the patient and the study of its images, so it is made only when asked to identify,
+and takes both from the images themselves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ... import __version__
+from ...errors import InputError
+from ...measurements import Measure
+from ...study import Study
+from ..registry import ExportOptions, Format
+
+#: DICOM: a private coding scheme for the measures' keys
+_SCHEME = "99CVL"
+_UNITS = {
+    "mm": ("mm", "millimeter"),
+    "cm/s": ("cm/s", "centimeter per second"),
+    "cm²": ("cm2", "square centimeter"),
+    "mL": ("mL", "milliliter"),
+    "%": ("%", "percent"),
+}
+#: DICOM LO and SH: code values and meanings end here
+_MEANING, _VALUE = 64, 16
+
+
+def _evidence(folder: Path, study: Study) -> list:
+    """One image of each series in the folder, without pixels: of one patient and one study, the study's own."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    series: dict[str, pydicom.Dataset] = {}
+    if not folder.exists():
+        raise InputError(folder, "the folder of the study's DICOM images", "nothing there", "Check --dicom.")
+    for path in sorted(p for p in (folder.rglob("*") if folder.is_dir() else [folder]) if p.is_file()):
+        try:
+            data = pydicom.dcmread(path, stop_before_pixels=True)
+        except InvalidDicomError:
+            continue  # other files may lie beside the images
+        if {"SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"} <= set(data.dir()):
+            series.setdefault(data.SeriesInstanceUID, data)
+    images = list(series.values())
+    if not images:
+        raise InputError(folder, "DICOM images", "none", "Give the folder of the study's images with --dicom.")
+    for what in ("StudyInstanceUID", "PatientID"):
+        found = {str(image.get(what, "")) for image in images}
+        if len(found) > 1:
+            raise InputError(folder, f"images of one {what}", f"{len(found)}", "Give the folder of one study.")
+    known = {view.study_uid for view in study.views} - {""}
+    if known and images[0].StudyInstanceUID not in known:
+        raise InputError(folder, "the images the study was made of", "images of another study", "Check --dicom.")
+    return images
+
+
+def _code(key: str) -> str:
+    """At most 16 characters, told apart by a checksum where the key is longer."""
+    import zlib
+
+    return key if len(key) <= _VALUE else f"{key[: _VALUE - 9]}_{zlib.crc32(key.encode()):08x}"
+
+
+def _measurement(measure: Measure):
+    import highdicom
+    from highdicom.sr import CodedConcept
+
+    words = measure.name + (" (assumed shape)" if measure.assumed else " (approximate)" if measure.approximate else "")
+    return highdicom.sr.Measurement(
+        name=CodedConcept(_code(measure.key), _SCHEME, words[:_MEANING]),
+        value=float(f"{measure.value:.6g}"),
+        unit=CodedConcept(_UNITS[measure.unit][0], "UCUM", _UNITS[measure.unit][1]),
+    )
+
+
+def _write(study: Study, folder: Path, options: ExportOptions) -> None:
+    import highdicom
+    from highdicom.sr import CodedConcept
+
+    images = _evidence(Path(options.dicom), study)
+    device = highdicom.sr.ObserverContext(
+        observer_type=CodedConcept("121007", "DCM", "Device"),
+        observer_identifying_attributes=highdicom.sr.DeviceObserverIdentifyingAttributes(
+            uid=highdicom.UID(), name="CardiacValveLandmarks", model_name="CardiacValveLandmarks"
+        ),
+    )
+    group = highdicom.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=highdicom.sr.TrackingIdentifier(
+            uid=highdicom.UID(), identifier="valve motion from long-axis cine MR"
+        ),
+        finding_sites=[highdicom.sr.FindingSite(CodedConcept("80891009", "SCT", "Heart"))],
+        measurements=[_measurement(m) for m in study.measures if np.isfinite(m.value)],
+    )
+    report = highdicom.sr.MeasurementReport(
+        observation_context=highdicom.sr.ObservationContext(observer_device_context=device),
+        procedure_reported=CodedConcept("241620005", "SCT", "MRI of heart"),
+        title=CodedConcept("126000", "DCM", "Imaging Measurement Report"),
+        imaging_measurements=[group],
+    )
+    data = highdicom.sr.EnhancedSR(
+        evidence=images,
+        content=report[0],
+        series_instance_uid=highdicom.UID(),
+        series_number=max(int(image.get("SeriesNumber") or 0) for image in images) + 100,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer="CardiacValveLandmarks",
+        software_versions=__version__,
+        series_description="Valve landmarks: measures, not verified"[:_MEANING],
+        is_complete=True,
+        is_verified=False,
+        record_evidence=True,
+    )
+    # names like e′ are not Latin-1
+    data.SpecificCharacterSet = "ISO_IR 192"
+    data.save_as(folder / "measures.dcm")
+
+
+FORMAT = Format(
+    key="dicom-sr",
+    title="DICOM structured report of the measures (TID 1500)",
+    write=_write,
+    notes=(
+        "Names of the measures are codes of a private scheme (99CVL), units are UCUM. The report is unverified; "
+        "uncertainties, definitions and doubts are in the other formats, not in the report.",
+    ),
+    unfit=lambda study, options: "" if study.measures else "nothing was measured",
+    modules=("highdicom",),
+    extra="dicom-sr",
+    needs=("identify", "dicom"),
+)
