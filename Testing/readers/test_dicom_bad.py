@@ -55,6 +55,32 @@ def test_truncated_file_spoils_its_series_only(tmp_path, part):
     assert caught.value.exit_status == 3
 
 
+@pytest.mark.parametrize("cuts", [(0.1, 0.9), (0.1, 0.1), (0.9, 0.1), (0.9, 0.9)])
+def test_truncated_files_spoil_no_other_series_of_their_folder(tmp_path, cuts):
+    """Two series in one flat folder: only the one that a damaged file surely belongs to is left out."""
+    good = make_cine(seed=1)
+    for path in write_series(good, tmp_path / "good", 1):
+        path.rename(tmp_path / f"good{path.name}")
+    for path in write_series(make_cine(seed=2), tmp_path / "bad", 2):
+        path.rename(tmp_path / f"bad{path.name}")
+    for number, cut in enumerate(cuts, 3):
+        path = tmp_path / f"badIM000{number}.dcm"
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * cut)])
+    found = scan(tmp_path)
+    assert_same(found.cines[0], good)
+    assert len(found.cines) == (2 if max(cuts) == 0.1 else 1)
+    assert len([item for item in found.skipped if "badIM" in item.source]) == 2
+
+
+def test_a_truncated_still_spoils_no_series_beside_it(tmp_path):
+    cine = make_cine(seed=1)
+    write_series(cine, tmp_path)
+    still = write_series(make_cine(seed=2), tmp_path / "still", 2)[0].rename(tmp_path / "still.dcm")
+    still.write_bytes(still.read_bytes()[:-100])
+    found = scan(tmp_path / ".")
+    assert_same(found.cines[0], cine)
+
+
 @pytest.mark.parametrize("part", [0.0, 0.2, 0.6, 0.99])
 def test_truncated_file_alone(tmp_path, part):
     path = write_series(make_cine(), tmp_path)[0]

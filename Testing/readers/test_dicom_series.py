@@ -142,11 +142,12 @@ def test_two_images_at_one_time_are_refused(tmp_path):
         read_cine(tmp_path)
 
 
-def test_magnitude_is_told_from_phase(tmp_path):
+@pytest.mark.parametrize("folders", ["ab", "ba"])
+def test_magnitude_is_told_from_phase(tmp_path, folders):
     """Both kinds in one series at the same times: the magnitude is the cine, the phase is named and left out."""
     cine = make_cine()
-    write_series(cine, tmp_path / "m")
-    paths = write_series(make_cine(seed=5, geometry=cine.geometry), tmp_path / "p")
+    write_series(cine, tmp_path / folders[0])
+    paths = write_series(make_cine(seed=5, geometry=cine.geometry), tmp_path / folders[1])
 
     def change(data, index):
         data.ImageType = ["ORIGINAL", "PRIMARY", "P"]

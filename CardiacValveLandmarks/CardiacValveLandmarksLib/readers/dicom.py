@@ -26,13 +26,14 @@ _log = logging.getLogger(__name__)
 _SAME_POSITION_MM, _SAME_DIRECTION = 0.1, 1e-3
 #: files with a series of their own each (some anonymisers) are one cine when there are at least so many alike
 _MIN_STRAYS = 5
+_STRAYS = "folder and sequence: every file has a SeriesInstanceUID of its own"
 #: ImageType words (after the first two) and ComplexImageComponent values of what is no magnitude image
 _NOT_MAGNITUDE = {"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "PHASE_MAP", "VELOCITY", "VELOCITY MAP"}
 #: an interval between frames this much longer than the median is a gap: a frame is missing
 _GAP = 1.6
 
 
-@dataclass
+@dataclass(eq=False)
 class _Series:
     """Frames that the files say belong together; grouped_by says how that was told."""
 
@@ -90,11 +91,15 @@ def read_dicom(paths: Sequence[Path]) -> Scan:
         scan.skipped.append(Skipped(first.path, first.expected, found, first.advice))
     series = _group(frames)
     series.sort(key=lambda one: (one.frames[0].facts.get("SeriesNumber", float("inf")), one.source))
+    holed: list[_Series] = []
     for error in damaged:
-        _blame(error, series)
-        scan.skipped.append(Skipped.from_error(error))
+        guilty = _series_of(error, series)
+        holed += guilty
+        left_out = sum(len(one.frames) for one in guilty)
+        found = error.found + (f"; the series' other {left_out} images are left out with it" if guilty else "")
+        scan.skipped.append(Skipped(error.path, error.expected, found, error.advice))
     for one in series:
-        if one.frames:
+        if one not in holed:
             _read_series(one, scan)
     return scan
 
@@ -117,11 +122,7 @@ def _group(frames: Sequence[Frame]) -> list[_Series]:
     for one in by_series.values():
         if len(one.frames) == 1:
             strays.setdefault(_likeness(one.frames[0]), []).append(one.frames[0])
-    merged = [
-        _Series(part, "folder and sequence: every file has a SeriesInstanceUID of its own")
-        for part in strays.values()
-        if len(part) >= _MIN_STRAYS
-    ]
+    merged = [_Series(part, _STRAYS) for part in strays.values() if len(part) >= _MIN_STRAYS]
     taken = {id(frame) for one in merged for frame in one.frames}
     return merged + [one for one in by_series.values() if id(one.frames[0]) not in taken]
 
@@ -136,19 +137,16 @@ def _listed(vector: np.ndarray | None) -> list[float]:
     return [] if vector is None else vector.tolist()
 
 
-def _blame(error: Damaged, series: Sequence[_Series]) -> None:
-    """Empty the series that a damaged file belongs to: a cine with a hole is worse than none.
+def _series_of(error: Damaged, series: Sequence[_Series]) -> list[_Series]:
+    """The series that a damaged file belongs to, which is not read: a cine with a hole is worse than none.
 
-    Where the file is cut off before its series is named, it belongs to the only series of its folder, if there is
-    but one.
+    A file cut off before its series is named belongs to the series of its folder, where there is but one.
     """
-    guilty = [one for one in series if error.series_uid and error.series_uid in one.uids]
-    if not guilty:
-        guilty = [one for one in series if error.path and Path(error.path).parent in one.folders]
-        guilty = guilty if len(guilty) == 1 else []
-    for one in guilty:
-        error.found += f"; the series' other {len(one.frames)} images are left out with it"
-        one.frames.clear()
+    named = [one for one in series if error.series_uid and error.series_uid in one.uids]
+    beside = [one for one in series if Path(error.path).parent in one.folders]
+    if error.series_uid:
+        return named or [one for one in beside if one.grouped_by == _STRAYS]
+    return beside if len(beside) == 1 else []
 
 
 def _read_series(series: _Series, scan: Scan) -> None:
@@ -165,18 +163,21 @@ def _read_series(series: _Series, scan: Scan) -> None:
         )
         return
     pixels: dict[Path, np.ndarray] = {}
-    found = []
     for number, plane in enumerate(planes, 1):
-        source = series.source + (f", slice {number}" if len(planes) > 1 else "")
+        name, source = series.name, series.source
+        if len(planes) > 1:
+            name, source = f"{name}_slice{number}", f"{source}, slice {number}"
         try:
             _check_alike(source, plane)
-            for ordered in order_frames(source, plane):
-                cine = _cine(series, source, ordered, pixels)
-                suffix = f"_slice{number}" if len(planes) > 1 else ""
-                found.append(cine.replace(name=cine.name + suffix))
+            parts = order_frames(source, plane)
         except InputError as error:
             scan.skipped.append(Skipped.from_error(error))
-    scan.cines.extend(found)
+            continue
+        for ordered in parts:
+            try:
+                scan.cines.append(_cine(series, name, source, ordered, pixels))
+            except InputError as error:
+                scan.skipped.append(Skipped.from_error(error))
 
 
 def _planes(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -208,7 +209,7 @@ def _planes(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 
 def _check_alike(source: str, frames: Sequence[Frame]) -> None:
-    """InputError where the images of one slice differ in size or pixel spacing, or are no magnitude images."""
+    """InputError where the images of one slice differ in size or pixel spacing."""
     for what, values in (
         ("size (rows × columns)", [" × ".join(map(str, frame.shape)) for frame in frames]),
         ("pixel spacing", [" × ".join(f"{part:g}" for part in _listed(frame.spacing)) or "none" for frame in frames]),
@@ -219,7 +220,7 @@ def _check_alike(source: str, frames: Sequence[Frame]) -> None:
             raise InputError(source, f"images of one {what}", found, "Two series may be mixed: separate them.")
 
 
-def _cine(series: _Series, source: str, ordered: Ordered, pixels: dict[Path, np.ndarray]) -> Cine:
+def _cine(series: _Series, name: str, source: str, ordered: Ordered, pixels: dict[Path, np.ndarray]) -> Cine:
     frames = ordered.frames
     first = frames[0]
     words = {word.upper() for word in first.image_type[2:]} & _NOT_MAGNITUDE
@@ -244,7 +245,7 @@ def _cine(series: _Series, source: str, ordered: Ordered, pixels: dict[Path, np.
         times_ms=ordered.times_ms,
         rr_ms=rr,
         rr_source=rr_source,
-        name=series.name,
+        name=name,
         source=source,
         study_uid=_only({frame.study_uid for frame in frames}),
         frame_of_reference_uid=_only({frame.frame_of_reference_uid for frame in frames}),
