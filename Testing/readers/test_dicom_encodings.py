@@ -1,7 +1,9 @@
 """Compressed and unusual transfer syntaxes read the same pixels; what was written is valid DICOM."""
 
+import os
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pydicom
@@ -53,6 +55,40 @@ def test_jpeg_2000(tmp_path):
         data.compress(pydicom.uid.JPEG2000Lossless, generate_instance_uid=False)
         data.save_as(path)
     assert_same(read_cine(tmp_path), cine)
+
+
+#: reads the folder argv[1] where pydicom finds no decoder, and saves the frames to argv[2]
+WITHOUT_DECODERS = """
+import sys
+for name in ("pylibjpeg", "libjpeg", "openjpeg", "gdcm", "PIL", "jpeg_ls"):
+    sys.modules[name] = None
+import numpy
+from pydicom.uid import JPEGLosslessSV1
+from CardiacValveLandmarksLib.readers import dicom_pixels, read_cine
+assert not dicom_pixels._can_decode(JPEGLosslessSV1)
+numpy.save(sys.argv[2], read_cine(sys.argv[1]).frames)
+"""
+
+
+@pytest.mark.parametrize("command", ["dcmcjpeg", "dcmcjpls"])
+def test_decoding_needs_nothing_else_installed(tmp_path, command):
+    """Without pydicom's plug-ins, by what SimpleITK carries; rescaled images too."""
+    if shutil.which(command) is None:
+        pytest.skip(f"{command} (Debian package dcmtk) is not installed")
+    cine = smooth_cine()
+    paths = write_series(cine, tmp_path / "a")
+
+    def change(data, index):
+        data.RescaleSlope, data.RescaleIntercept = str(1 + index / 10), "-7"
+
+    edit(paths, change)
+    for path in paths:
+        subprocess.run([command, path, path], check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = [sys.executable, "-c", WITHOUT_DECODERS, tmp_path / "a", tmp_path / "frames.npy"]
+    subprocess.run(arguments, check=True, env=environment)
+    slope = 1 + np.arange(5)[:, None, None] / 10
+    np.testing.assert_allclose(np.load(tmp_path / "frames.npy"), cine.frames * slope - 7, rtol=1e-6)
 
 
 def test_missing_decoder_says_what_to_install(tmp_path):

@@ -16,7 +16,8 @@ from ..errors import InputError
 from ..files import safe_name
 from ..geometry import SliceGeometry
 from .checks import check_frames
-from .dicom_frames import Damaged, Frame, NotCine, read_headers, read_pixels
+from .dicom_frames import Damaged, Frame, NotCine, read_headers
+from .dicom_pixels import read_pixels
 from .result import Scan, Skipped
 from .timing import Ordered, cycle_length, order_frames
 

@@ -1,4 +1,4 @@
-"""One DICOM file -> what is needed of each of its frames: first without pixels, then the pixels.
+"""One DICOM file -> what is needed of each of its frames, without the pixels.
 
 Classic MR images (one frame a file) and enhanced multi-frame ones (PS3.3 C.7.6.16) look alike from here on.
 """
@@ -65,18 +65,17 @@ _CLOCKS = (
 _CYCLE = ("NominalInterval", "RRIntervalTimeNominal", "HeartRate")
 _FACTS = ("MagneticFieldStrength", "RepetitionTime", "EchoTime", "FlipAngle", "SliceLocation", "SeriesNumber")
 _WORDS = ("Manufacturer", "ManufacturerModelName", "SeriesDescription", "SequenceName")
-#: pixel attributes; with these alone a file is read and decoded a second time
-_PIXELS = (
+#: what the pixels need to be decoded
+PIXEL_ATTRIBUTES = (
     *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration"),
 )
-_PIXEL_DATA = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 _HEADER = (
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"),
     *("FrameOfReferenceUID", "Modality", "ImageType", "AcquisitionNumber", "EchoNumbers", "TemporalResolution"),
     *("PatientID", "PatientBirthDate", "PatientName"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-    *_PIXELS,
+    *PIXEL_ATTRIBUTES,
     *_FUNCTIONAL_GROUPS,
     *_NUMBERS,
     *_CLOCKS,
@@ -164,7 +163,7 @@ def read_headers(path: Path) -> list[Frame]:
     from pydicom.uid import UID
 
     try:
-        with path.open("rb") as stream, _quiet():
+        with path.open("rb") as stream, quiet():
             head = stream.read(PREAMBLE)
             stream.seek(0)
             if not is_dicom(head):
@@ -173,7 +172,7 @@ def read_headers(path: Path) -> list[Frame]:
                 raise Damaged(path, f"{len(head)} bytes" if head else "an empty file")
             data = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_HEADER), force=True)
             # less what goes before the pixels themselves: tag, representation, length
-            rest: float = path.stat().st_size - stream.tell() - (8 if _is_implicit(data) else 12)
+            rest: float = path.stat().st_size - stream.tell() - (8 if is_implicit(data) else 12)
             series_uid = _series_uid(data)
             sop_class = UID(str(data.get("SOPClassUID") or data.file_meta.get("MediaStorageSOPClassUID") or ""))
             syntax = UID(str(data.file_meta.get("TransferSyntaxUID") or ""))
@@ -182,7 +181,7 @@ def read_headers(path: Path) -> list[Frame]:
     except InputError:
         raise
     except PARSE_ERRORS as error:
-        raise Damaged(path, f"a file that cannot be read as DICOM ({_first_line(error)})") from error
+        raise Damaged(path, f"a file that cannot be read as DICOM ({first_line(error)})") from error
     if sop_class == _DICOMDIR:
         return []
     if not sop_class and not data:
@@ -194,12 +193,12 @@ def read_headers(path: Path) -> list[Frame]:
     if "Rows" not in data or "Columns" not in data or rest <= 0:
         raise Damaged(path, "no pixel data (a file cut off, or not an image)", series_uid)
     try:
-        with _quiet():
+        with quiet():
             frames = _frames(path, data, series_uid)
     except InputError:
         raise
     except PARSE_ERRORS as error:
-        raise Damaged(path, f"attributes that cannot be read ({_first_line(error)})", series_uid) from error
+        raise Damaged(path, f"attributes that cannot be read ({first_line(error)})", series_uid) from error
     native = not syntax or not syntax.is_compressed
     needed = len(frames) * frames[0].shape[0] * frames[0].shape[1] * int(data.get("BitsAllocated", 16)) // 8
     if native and rest < needed:
@@ -207,58 +206,19 @@ def read_headers(path: Path) -> list[Frame]:
     return frames
 
 
-def read_pixels(path: Path) -> np.ndarray:
-    """(N, H, W) stored values of a DICOM file, decompressed. Damaged, or InputError where a decoder is missing."""
-    import pydicom
-
-    try:
-        with _quiet():
-            data = pydicom.dcmread(path, specific_tags=[*_PIXELS, *_PIXEL_DATA], force=True)
-            syntax = data.file_meta.get("TransferSyntaxUID")
-            if syntax is None:  # no preamble: the encoding was guessed
-                name = "ImplicitVRLittleEndian" if _is_implicit(data) else "ExplicitVRLittleEndian"
-                data.file_meta.TransferSyntaxUID = syntax = getattr(pydicom.uid, name)
-            if syntax.is_compressed and not _can_decode(syntax):
-                raise InputError(
-                    path,
-                    "a transfer syntax that can be decoded here",
-                    f"{syntax.name} ({syntax}) and no decoder for it",
-                    'Install one: pip install "cardiac-valve-landmarks[compressed]".',
-                )
-            pixels = data.pixel_array
-    except InputError:
-        raise
-    except PARSE_ERRORS as error:
-        raise Damaged(path, f"pixel data that cannot be decoded ({_first_line(error)})") from error
-    return pixels.reshape(-1, *pixels.shape[-2:])
-
-
-def _is_implicit(data) -> bool:
+def is_implicit(data) -> bool:
     return data.original_encoding[0] if hasattr(data, "original_encoding") else data.is_implicit_VR  # pydicom 3, 2
 
 
-def _can_decode(syntax) -> bool:
-    try:
-        from pydicom.pixels import get_decoder
-    except ImportError:  # pydicom 2
-        from pydicom import config
-
-        return any(h.supports_transfer_syntax(syntax) and h.is_available() for h in config.pixel_data_handlers)
-    try:
-        return get_decoder(syntax).is_available
-    except NotImplementedError:
-        return False
-
-
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """pydicom warns of every value that breaks a rule of its representation; anonymised files are full of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 

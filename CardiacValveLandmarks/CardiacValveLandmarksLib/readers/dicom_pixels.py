@@ -1,0 +1,77 @@
+"""The stored pixel values of a DICOM file, decompressed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .dicom_frames import PARSE_ERRORS, PIXEL_ATTRIBUTES, Damaged, first_line, is_implicit, quiet
+
+_WANTED = (
+    *PIXEL_ATTRIBUTES,
+    *("RescaleSlope", "RescaleIntercept"),
+    *("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+)
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """(N, H, W) stored values, before rescaling. Damaged, or InputError where a decoder is missing.
+
+    Compressed files are decoded by pydicom where it has a decoder for their transfer syntax, else (single images)
+    by the GDCM that SimpleITK carries.
+    """
+    import pydicom
+
+    try:
+        with quiet():
+            data = pydicom.dcmread(path, specific_tags=list(_WANTED), force=True)
+            syntax = data.file_meta.get("TransferSyntaxUID")
+            if syntax is None:  # no preamble: the encoding was guessed
+                name = "ImplicitVRLittleEndian" if is_implicit(data) else "ExplicitVRLittleEndian"
+                data.file_meta.TransferSyntaxUID = syntax = getattr(pydicom.uid, name)
+            if syntax.is_compressed and not _can_decode(syntax):
+                pixels = _decode_with_gdcm(path, data, syntax)
+            else:
+                pixels = data.pixel_array
+    except InputError:
+        raise
+    except PARSE_ERRORS as error:
+        raise Damaged(path, f"pixel data that cannot be decoded ({first_line(error)})") from error
+    return pixels.reshape(-1, *pixels.shape[-2:])
+
+
+def _can_decode(syntax) -> bool:
+    try:
+        from pydicom.pixels import get_decoder
+    except ImportError:  # pydicom 2
+        from pydicom import config
+
+        return any(h.supports_transfer_syntax(syntax) and h.is_available() for h in config.pixel_data_handlers)
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
+
+
+def _decode_with_gdcm(path: Path, data, syntax) -> np.ndarray:
+    import SimpleITK
+
+    try:
+        if int(data.get("NumberOfFrames", 1) or 1) != 1:
+            raise RuntimeError("a rescale of each frame could not be undone")
+        reader = SimpleITK.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(str(path))
+        pixels = SimpleITK.GetArrayFromImage(reader.Execute())
+    except RuntimeError as error:
+        raise InputError(
+            path,
+            "a transfer syntax that can be decoded here",
+            f"{syntax.name} ({syntax}) and no decoder for it",
+            'Install one: pip install "cardiac-valve-landmarks[compressed]".',
+        ) from error
+    # it rescales by itself: back to what is stored, which are whole numbers
+    slope, intercept = float(data.get("RescaleSlope", 1) or 1), float(data.get("RescaleIntercept", 0) or 0)
+    return np.round((pixels.astype(np.float64) - intercept) / slope)
