@@ -85,20 +85,27 @@ class Host:
     application: WindowApplication
     module: ModuleType
     asked: list[str]
+    _area: QtWidgets.QScrollArea | None = None
 
     def make_widget(self):
         """The module's widget, set up in a window of its own as Slicer's module panel does."""
         parent = slicer.qMRMLWidget()
         parent.setLayout(QtWidgets.QVBoxLayout())
         parent.setMRMLScene(slicer.mrmlScene)
+        area = QtWidgets.QScrollArea()
+        area.setWidgetResizable(True)
+        area.setWidget(parent)
+        area.resize(500, 900)
         if self.application.window is not None:
-            self.application.window.setCentralWidget(parent)
+            self.application.window.setCentralWidget(area)
+            self.application.window.resize(500, 900)
             self.application.window.show()
+        else:
+            self._area = area
+            area.show()
         name = self.module.__name__
         widget = getattr(self.module, name + "Widget")(parent)
         widget.setup()
-        parent.resize(560, 1200)
-        parent.show()
         return widget
 
     def process(self, seconds: float = 0.0, until: Callable[[], bool] | None = None) -> bool:

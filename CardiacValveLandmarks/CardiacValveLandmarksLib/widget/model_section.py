@@ -1,0 +1,141 @@
+"""Model: which network, whether it can run here, where it comes from."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from ..errors import CvlError
+from ..models.catalogue import list_models
+from . import packages
+from .controls import allow, set_quietly, show_text
+
+
+class ModelSection:
+    def __init__(self, panel) -> None:
+        self._panel = panel
+        self._models: list = []
+        ui = panel.ui
+        ui.modelSelector.currentIndexChanged.connect(lambda *_: self._chosen())
+        ui.downloadButton.clicked.connect(lambda *_: self.download())
+        ui.removeModelButton.clicked.connect(lambda *_: self.remove())
+        ui.installButton.clicked.connect(lambda *_: self.install())
+        self._fill()
+
+    def _fill(self) -> None:
+        try:
+            self._models = list_models()
+        except CvlError as error:  # a catalogue of the user's own that does not parse
+            self._panel.say(str(error), good=False)
+            self._models = []
+        selector = self._panel.ui.modelSelector
+        blocked = selector.blockSignals(True)
+        selector.clear()
+        for spec in self._models:
+            selector.addItem(spec.title, spec.id)
+        selector.blockSignals(blocked)
+
+    def _chosen(self) -> None:
+        index = self._panel.ui.modelSelector.currentIndex
+        if self._panel.parameters is not None and 0 <= index < len(self._models):
+            self._panel.parameters.model = self._models[index].id
+
+    def spec(self):
+        """The selected model's entry, or None where the catalogue has none of that id."""
+        return next((spec for spec in self._models if spec.id == self._panel.parameters.model), None)
+
+    def why_not(self) -> str:
+        """Why the selected model cannot run now, with what to do; "" where it can."""
+        if not self._panel.logic.usesModels:
+            return ""
+        spec = self.spec()
+        if spec is None:
+            return _("The model {name} is not in the catalogue here. Choose another.").format(
+                name=self._panel.parameters.model
+            )
+        if not spec.weights_path.is_file():
+            if spec.origin == "download":
+                return _("The model's weights are not here yet. Press Download.")
+            return _("The model's file is missing: {path}. Choose another model.").format(path=spec.weights_path)
+        package = packages.missing_for(spec)
+        if package:
+            return _("The model needs {package}, which Slicer's Python has not. Press Install….").format(
+                package=package
+            )
+        return ""
+
+    def refresh(self) -> None:
+        ui, spec = self._panel.ui, self.spec()
+        why_not, busy = self.why_not(), self._panel.why_not_now()
+        index = next((i for i, known in enumerate(self._models) if known is spec), -1)
+        set_quietly(ui.modelSelector, "setCurrentIndex", index)
+        allow(ui.modelSelector, busy)
+        here = spec is not None and spec.weights_path.is_file()
+        downloadable = spec is not None and spec.origin == "download"
+        missing = packages.missing_for(spec) if spec is not None and here else ""
+        state = _("ready") if not why_not else (_("needs {package}").format(package=missing) if missing else "")
+        show_text(ui.modelStateLabel, state or _("not here"), "#1b6e3c" if not why_not else "#8a5a00")
+        ui.modelStateLabel.setToolTip(why_not)
+        ui.modelInfoLabel.setText(self._about(spec) if spec is not None else why_not)
+        ui.modelInfoLabel.setToolTip("" if spec is None else f"{spec.intended_use}\n{spec.citation}")
+        ui.downloadButton.setVisible(downloadable and not here)
+        ui.removeModelButton.setVisible(downloadable and here)
+        ui.installButton.setVisible(bool(missing))
+        for button in (ui.downloadButton, ui.removeModelButton, ui.installButton):
+            allow(button, busy)
+        title = "" if spec is None else spec.title
+        ui.modelSection.text = _("Model: {title}, {state}").format(title=title, state=state or _("not here"))
+
+    def _about(self, spec) -> str:
+        """Device, size, terms, in one line."""
+        torch = spec.weights_path.suffix != ".onnx"
+        engine = _("PyTorch") if torch else _("CPU, ONNX Runtime")
+        size = spec.size
+        if spec.weights_path.is_file():
+            size = spec.weights_path.stat().st_size
+        parts = [engine, _("{size:.1f} MB").format(size=size / 1e6) if size else "", spec.licence, _("research use")]
+        if spec.synthetic_only:
+            parts.append(_("trained on a synthetic heart only"))
+        return " · ".join(part for part in parts if part)
+
+    # --- actions
+
+    def download(self) -> None:
+        """Fetch the selected model's weights; they are verified before they take their place."""
+        from ..models.download import download_model
+
+        spec = self.spec()
+
+        def task(progress, cancel):
+            def report(have: int, total: int | None) -> None:
+                part = have / total if total else 0.0
+                of = f" / {total / 1e6:.1f}" if total else ""
+                progress(part, f"{have / 1e6:.1f}{of} MB")
+
+            return download_model(spec, report, cancel)
+
+        self._panel.run(
+            _("Downloading the model"),
+            task,
+            lambda path: self._panel.say(_("Downloaded and verified: {path}").format(path=path)),
+        )
+
+    def remove(self) -> None:
+        """Delete the selected model's downloaded weights."""
+        from ..models.download import remove_model
+
+        removed = self._panel.attempt(lambda: remove_model(self.spec()), [])
+        if removed:
+            self._panel.say(_("Deleted: {files}").format(files=", ".join(map(str, removed))))
+        self._panel.refresh()
+
+    def install(self) -> None:
+        """Install what the selected model needs, after asking."""
+        package = packages.missing_for(self.spec())
+        try:
+            done = bool(package) and packages.install(package)
+        except (CvlError, OSError, RuntimeError, ValueError) as error:  # pip's own failures are among these
+            self._panel.say(str(error), good=False)
+        else:
+            text = _("{package} was installed.") if done else _("{package} was not installed.")
+            self._panel.say(text.format(package=package), good=done)
+        self._panel.refresh()

@@ -1,0 +1,241 @@
+"""The panel: loads the .ui file, ties the sections together, keeps its state in the scene."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import CvlError
+from ..mrml.scene import in_scene
+from .browsing import Browsing
+from .controls import show_text
+from .detect_section import DetectSection
+from .export_section import ExportSection
+from .measures_section import MeasuresSection
+from .model_section import ModelSection
+from .parameters import Parameters
+from .review_section import ReviewSection
+from .study_section import StudySection
+from .worker import Task, Worker
+
+_RED, _GREEN = "#b00020", "#1b6e3c"
+
+
+class Panel:
+    """The module's panel in a scripted module widget.
+
+    `busy`: what runs in the worker, in words, "" when nothing does. `parameters`: the choices, None while the scene
+    is closed. The sections read these and the logic; `refresh` brings all of them up to date.
+    """
+
+    def __init__(self, module_widget, logic) -> None:
+        self.logic = logic
+        self.worker = Worker()
+        self.busy = ""
+        self.parameters: Parameters | None = None
+        self._gui_tag, self._parameters_tag = None, None
+        #: view -> node ID of what the logic has open; None: not looked yet
+        self._opened: dict[str, str] | None = None
+        self._entered = False
+        self.widget = slicer.util.loadUI(module_widget.resourcePath("UI/CardiacValveLandmarks.ui"))
+        module_widget.layout.addWidget(self.widget)
+        self.widget.setMRMLScene(slicer.mrmlScene)
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.browsing = Browsing(logic, self._frame_shown)
+        self.study = StudySection(self)
+        self.model = ModelSection(self)
+        self.detect = DetectSection(self)
+        self.review = ReviewSection(self)
+        self.measures = MeasuresSection(self)
+        self.export = ExportSection(self)
+        self._sections = (self.study, self.model, self.detect, self.review, self.measures, self.export)
+        self.say("")
+        logic.addCallback(self._landmarks_changed)
+        scene = slicer.mrmlScene
+        self._scene_tags = [
+            scene.AddObserver(scene.StartCloseEvent, lambda *_: self._scene_closes()),
+            scene.AddObserver(scene.EndCloseEvent, lambda *_: self._scene_changed()),
+            scene.AddObserver(scene.EndImportEvent, lambda *_: self._scene_changed()),
+        ]
+        self._tie()
+
+    # --- life
+
+    def enter(self) -> None:
+        """The module is opened."""
+        self._entered = True
+        self._tie()
+        self.review.shortcuts.enable()
+
+    def exit(self) -> None:
+        """The module is left; a task under way goes on."""
+        self._entered = False
+        self.review.leave()
+        self.review.shortcuts.disable()
+        self._untie()
+
+    def cleanup(self) -> None:
+        """The module is unloaded."""
+        self.worker.cancel()
+        self.worker.wait()
+        self.exit()
+        self.browsing.release()
+        self.review.release()
+        self.logic.removeCallback(self._landmarks_changed)
+        for tag in self._scene_tags:
+            slicer.mrmlScene.RemoveObserver(tag)
+
+    def _tie(self) -> None:
+        """Read the choices from the scene and keep the controls and them in step."""
+        self._untie()
+        self.parameters = Parameters(self.logic.getParameterNode())
+        for selector in self.study.selectors.values():
+            selector.setMRMLScene(slicer.mrmlScene)
+        self._gui_tag = self.parameters.connectGui(self.ui)
+        event = slicer.vtkMRMLScriptedModuleNode.ReferenceModifiedEvent
+        node = self.parameters.parameterNode
+        self._parameters_tag = [
+            node.AddObserver("ModifiedEvent", lambda *_: self.choices_changed()),
+            node.AddObserver(event, lambda *_: self.choices_changed()),
+        ]
+        self.choices_changed()
+
+    def _untie(self) -> None:
+        if self.parameters is None:
+            return
+        self.parameters.disconnectGui(self._gui_tag)
+        for tag in self._parameters_tag:
+            self.parameters.parameterNode.RemoveObserver(tag)
+        self.parameters = None
+
+    def _scene_closes(self) -> None:
+        self.worker.cancel()
+        self.review.leave()
+        self.browsing.release()
+        self._untie()
+        self._opened = None
+
+    def _scene_changed(self) -> None:
+        self._tie()
+
+    # --- what changes
+
+    def choices_changed(self) -> None:
+        """A choice in the parameter node is another one now."""
+        if self.parameters is None:
+            return
+        self.logic.spread = self.parameters.spread
+        self.open_study()
+        self.refresh()
+
+    def open_study(self) -> None:
+        """Make the selected cines the study that is worked on; landmarks they have in the scene appear."""
+        chosen = self.study.usable()
+        opened = {view: node.GetID() for view, node in chosen.items()}
+        if opened == self._opened:
+            return
+        self._opened = opened
+        self.browsing.release()
+        if chosen:
+            self.attempt(lambda: self.logic.open(chosen))
+            if self.logic.messages:
+                self.say("\n".join(self.logic.messages))
+            self.study.show_in_views()
+        self._views_changed()
+
+    def views(self) -> list[str]:
+        """The views of the selected cines that have landmarks."""
+        return self.logic.views() if self._opened else []
+
+    def _landmarks_changed(self, change) -> None:
+        if self.parameters is None:
+            return
+        if change.view is None:
+            self._views_changed()
+        else:
+            self.review.landmarks_changed(change)
+        if not change.dragging:
+            self.measures.outdate()
+            self.refresh()
+
+    def _views_changed(self) -> None:
+        self.browsing.release()
+        if self.views():
+            self.browsing.attach()
+        self.review.views_changed()
+        self.measures.outdate()
+
+    def _frame_shown(self, view: str, frame: int) -> None:
+        self.review.frame_shown(view, frame)
+
+    def refresh(self) -> None:
+        """All sections up to date."""
+        if self.parameters is None:
+            return
+        for section in self._sections:
+            section.refresh()
+
+    # --- what is said and done
+
+    def say(self, text: str, good: bool = True) -> None:
+        """The outcome of what was done last, under the Detect button."""
+        show_text(self.ui.messageLabel, text, _GREEN if good else _RED)
+
+    def attempt(self, action: Callable[[], object], default=None):
+        """Do something that may raise one of our errors; then it is shown and `default` comes back."""
+        try:
+            return action()
+        except CvlError as error:
+            self.say(str(error), good=False)
+            return default
+
+    def run(self, title: str, task: Task, done: Callable[[object], None]) -> None:
+        """Do `task(progress, cancel)` beside the interface, then `done(result)`; nothing else starts meanwhile."""
+        if self.worker.running:
+            self.say(_("{title} is still running.").format(title=self.busy), good=False)
+            return
+        self.busy = title
+        self.say("")
+        self.detect.progress(0.0, title)
+
+        def finished(action: Callable[[], object]) -> None:
+            self.busy = ""
+            self.detect.idle()
+            self.attempt(action)
+            self.refresh()
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, CvlError):
+                logging.error("%s failed", title, exc_info=error)
+                text = _("{title} failed: {error}. The Python console has the details; please report it.")
+                self.say(text.format(title=title, error=f"{type(error).__name__}: {error}"), good=False)
+                return
+            self.say(str(error), good=False)
+
+        def cancelled() -> None:
+            self.say(_("{title}: cancelled, nothing was changed.").format(title=title))
+
+        self.worker.start(
+            task,
+            lambda result: finished(lambda: done(result)),
+            lambda error: finished(lambda: failed(error)),
+            lambda: finished(cancelled),
+            self.detect.progress,
+        )
+        self.refresh()
+
+    def why_not_now(self) -> str:
+        """Why nothing new can be started: "" or a sentence."""
+        if self.busy:
+            return _("{title} is running. Wait for it, or press Cancel.").format(title=self.busy)
+        return ""
+
+    def proxy(self, view: str):
+        """The volume that shows the current frame of a view, or None."""
+        from ..mrml.cine_nodes import usable_browser
+
+        sequence = self.study.usable().get(view)
+        return None if sequence is None or not in_scene(sequence) else usable_browser(sequence).GetProxyNode(sequence)
