@@ -33,8 +33,12 @@ TISSUES: dict[str, tuple[float, float, float]] = {
     "rv_wall": (0.2, 0.45, 0.10),
     "vessel_wall": (0.15, 0.5, 0.10),
     "leaflet": (0.15, 0.5, 0.10),
+    "trabeculae": (0.3, 0.8, 0.30),
     "blood_left": (0.95, 1.05, 0.035),
+    "blood_la": (0.85, 1.35, 0.045),
+    "blood_aorta": (0.65, 1.15, 0.045),
     "blood_right": (0.75, 1.15, 0.045),
+    "blood_ra": (0.75, 1.3, 0.045),
 }
 _TILE = 512
 
@@ -106,8 +110,9 @@ class Contrast:
             mix = 0.6 * fields[a] + 0.6 * fields[b] + 0.5 * fields[c]
             result[name] = np.clip(level * (1 + texture * mix), 0, None).astype(np.float32)
         streaks = 1 + self.flow * (fields[2] + 0.7 * fields[4])
-        for name in ("blood_left", "blood_right"):
-            result[name] = result[name] * streaks.astype(np.float32)
+        for name in result:
+            if name.startswith("blood"):
+                result[name] = result[name] * streaks.astype(np.float32)
         return result
 
     def acquire(self, image: np.ndarray, spacing: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -118,6 +118,10 @@ class Heart:
         turned = np.abs((angles - np.deg2rad(a.rv_angle) + np.pi) % (2 * np.pi) - np.pi) / np.deg2rad(a.rv_span)
         shape = np.where(turned < 1, np.cos(np.clip(turned, 0, 1) * np.pi / 2) ** 0.7, 0)
         self._rv_shape = (shape * _roughness(rng, 0.05, range(3, 7))).astype(np.float32)
+        # away from the tricuspid ring, towards the outflow tract, the crescent's top is rounded
+        self._rv_round = (1 / (1 + np.exp((np.rad2deg(angles) - 152) / 6)) * (np.rad2deg(angles) > 30)).astype(
+            np.float32
+        )
         self._rv_rough = _roughness(rng, 0.02 * (0.5 + a.trabeculation), range(7, 26))
 
         # atria
@@ -150,13 +154,13 @@ class Heart:
         aortic = self.rings.aortic
         r = a.aortic_radius
         n = aortic.normal
-        bend = n + 0.8 * up
+        bend = n + rng.uniform(0.1, 0.8) * up
         bend /= np.linalg.norm(bend)
         right = direction(180.0)
         sinus = aortic.centre + n * r * rng.uniform(0.7, 1.0)
         junction = sinus + bend * r * rng.uniform(1.0, 1.4)
-        rise = up + 0.25 * right
-        ascending = junction + rise * rng.uniform(35, 55)
+        rise = rng.uniform(0.3, 1.0) * up + rng.uniform(0.1, 0.9) * bend + rng.uniform(0.0, 0.3) * right
+        ascending = junction + rise / np.linalg.norm(rise) * rng.uniform(35, 55)
         arch = ascending + up * 18 + direction(-60.0) * 25
         aorta = np.array([aortic.centre, sinus, junction, ascending, arch])
         bulge = rng.uniform(1.12, 1.35)
@@ -263,6 +267,7 @@ class Heart:
         crescent = crescent * (1 - along ** np.float32(1.7)) * bulge
         squeeze = 1 - np.float32(0.22 * self.motion.contraction) * np.clip(below / 20, 0, 1)
         crescent = crescent * squeeze
+        crescent = crescent * (1 - self._rv_round[index] * (1 - np.sqrt(np.clip(below / 24, 0.02, 1))))
         d_rv_outer = (rho - (r_epi + crescent)) * np.float32(0.85)
         inner = (rho - (r_epi + crescent * (1 + (self._rv_rough[index] - 1) * np.clip(below / 25, 0, 1)))) * np.float32(
             0.85
@@ -281,7 +286,7 @@ class Heart:
         d_aorta, d_pulmonary = vessels["aorta"], vessels["pulmonary"]
         # the root begins at its ring
         behind = (points - self.rings.aortic.centre.astype(np.float32)) @ self.rings.aortic.normal.astype(np.float32)
-        d_aorta = np.maximum(d_aorta, -behind)
+        d_aorta = np.maximum(d_aorta, -behind - 1)
         d_myocardium = np.maximum(d_epi, -above - 1)
 
         outer = np.minimum.reduce([d_myocardium, d_rv_wall, d_la - 2, d_ra - 2, d_aorta - 2, d_pulmonary - 2])
@@ -292,13 +297,24 @@ class Heart:
         yield "vessel_wall", opacity(np.minimum(d_ra, d_pulmonary) - np.float32(1.8))
         yield "rv_wall", opacity(d_rv_wall)
         yield "vessel_wall", opacity(d_la - np.float32(1.8))
-        yield "blood_right", opacity(np.minimum(d_ra, d_pulmonary))
+        yield "blood_ra", opacity(d_ra)
+        yield "blood_right", opacity(d_pulmonary)
         yield "vessel_wall", opacity(np.maximum(d_la - np.float32(1.6), -d_ra - 3))
-        yield "blood_right", opacity(d_rv)
+        # blood of atrium and ventricle runs into one another over the first centimetres below the ring, with no
+        # seam at the ring that would betray it; cavities overlap a little for the same reason
+        right = opacity(np.where(exists, np.maximum(np.maximum(inner, -d_epi), -below - 2), 99))
+        yield "blood_ra", right
+        yield "blood_right", right * np.clip((below + 4) / 18, 0, 1)
         yield "lv_wall", opacity(d_myocardium)
-        yield "blood_left", opacity(d_la)
+        yield "blood_la", opacity(d_la)
         yield "vessel_wall", opacity(d_aorta - np.float32(1.6))
-        yield "blood_left", opacity(np.minimum(np.maximum(d_endo, -above), d_aorta))
+        left = opacity(np.maximum(d_endo, -above - 2))
+        yield "blood_la", left
+        yield "blood_left", left * np.clip((above + 4) / 18, 0, 1)
+        yield "blood_aorta", opacity(d_aorta) * np.clip((behind + 6) / 10, 0, 1)
+        depth = np.float32(1.0 + 3.5 * a.trabeculation * (1 + self.motion.contraction))
+        inward = np.clip(1 + d_endo / depth, 0, 1) * np.clip((above - 18) / 25, 0, 1)
+        yield "trabeculae", left * inward * np.float32(min(0.85, 0.4 * a.trabeculation))
         for path, radii in self._papillary:
             yield "lv_wall", opacity(np.maximum(_tube(points, path, radii), d_endo - 2))
         band = self._vessel_band()
