@@ -100,7 +100,7 @@ def resolve_model(name: str | os.PathLike) -> ModelSpec:
     """A model by id or by path, verified, with `path` and `checksum` of what will be loaded.
 
     A path is a weights file (.pt), a TorchScript or ONNX model, or a MONAI bundle's folder. Beside a file,
-    `STEM.json` with one catalogue entry says what the file is; without it, weights are known by their tensors, and
+    `STEM.json` with one catalogue entry says what the file is; without it, weights are known by their tensors,
     while a graph of its own needs the sidecar or to be registered.
     ModelError: unknown, missing, not verified, or of an unknown form.
     """
