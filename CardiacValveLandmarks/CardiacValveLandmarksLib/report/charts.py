@@ -1,0 +1,232 @@
+"""Charts of a study as SVG: curves over the beat from end-diastole, fits against points, rings from two sides."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..landmarks import VALVE_COLOURS
+from ..measurements import Curve
+from ..study import Study, StudyView
+
+#: the lines of one panel are told apart by their dashes as well as by their labels
+_DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+_INK, _SOFT, _GRID = "#1c2530", "#5b6773", "#e6eaee"
+#: panels: title, [(curve key, label)], valve
+_EXCURSIONS = (
+    ("Mitral, 4CH", (("septal", "septal"), ("lateral", "lateral")), "mitral"),
+    ("Mitral, 2CH", (("anterior", "anterior"), ("inferior", "inferior")), "mitral"),
+    ("Mitral, 3CH", (("anteroseptal", "anteroseptal"), ("inferolateral", "inferolateral")), "mitral"),
+    ("Tricuspid, 4CH", (("tricuspid", "free wall"),), "tricuspid"),
+)
+_SIZES = (
+    ("Mitral diameters", (("mitral_2ch_diameter", "2CH"), ("mitral_3ch_diameter", "3CH"), ("mitral_4ch_diameter", "4CH")), "mitral"),
+    ("Tricuspid and aortic diameter", (("tricuspid_4ch_diameter", "tricuspid"), ("aortic_3ch_diameter", "aortic")), None),
+    ("Mitral ring area (approximate)", (("mitral_area", ""),), "mitral"),
+    ("LV length", (("lv_length", ""),), None),
+)  # fmt: skip
+
+
+def _figure(width: float, height: float):
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure) -> bytes:
+    import matplotlib as mpl
+
+    # text as text: smaller, searchable, and in the reader's font; no date, so that equal studies give equal pages
+    stream = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cvl"}):
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return stream.getvalue()
+
+
+def _style(axes, title: str, unit: str) -> None:
+    axes.set_title(title, fontsize=10, loc="left", color=_INK)
+    axes.set_ylabel(unit, fontsize=9, color=_SOFT)
+    axes.tick_params(labelsize=8, colors=_SOFT, length=3)
+    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(_GRID)
+
+
+def _from_ed(study: Study, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(P,) at the study's phases -> times from ED to ED and values, closed. Times in ms, in % of the beat without RR."""
+    start = study.ed_phase if np.isfinite(study.ed_phase) else 0.0
+    since = (study.phases - start) % 1.0
+    order = np.argsort(since)
+    # the two ends fall between phases: both take the linear value there
+    ends = np.interp([0.0], since[order], values[order], period=1.0)
+    x = np.concatenate([[0.0], since[order], [1.0]])
+    return x * _span(study), np.concatenate([ends, values[order], ends])
+
+
+def _span(study: Study) -> float:
+    return study.rr_ms if np.isfinite(study.rr_ms) else 100.0
+
+
+def _mark_ed_es(study: Study, axes, label: bool) -> None:
+    span = _span(study)
+    axes.set_xlim(0, span)
+    axes.set_xlabel("ms from ED" if np.isfinite(study.rr_ms) else "% of the beat from ED", fontsize=9, color=_SOFT)
+    if not np.isfinite([study.ed_phase, study.es_phase]).all():
+        return
+    es = ((study.es_phase - study.ed_phase) % 1.0) * span
+    for x, name in ((0.0, "ED"), (es, "ES"), (span, "ED")):
+        axes.axvline(x, color=_SOFT, linewidth=1, linestyle=(0, (2, 2)))
+        if label:
+            axes.annotate(
+                name, (x, 1), xycoords=("data", "axes fraction"), fontsize=8, color=_SOFT, ha="center", va="bottom"
+            )
+
+
+def _panel(study: Study, axes, title: str, curves: Sequence[tuple[Curve, str, str]]) -> None:
+    """curves: (curve, label, colour)."""
+    _style(axes, "", curves[0][0].unit)
+    axes.set_title(title, fontsize=10, loc="left", color=_INK, pad=16)
+    for k, (curve, label, colour) in enumerate(curves):
+        x, y = _from_ed(study, curve.values)
+        axes.plot(x, y, color=colour, linestyle=_DASHES[k % len(_DASHES)], linewidth=1.8, label=label or None)
+        _, sd = _from_ed(study, curve.sd)
+        if np.isfinite(sd).all():
+            axes.fill_between(x, y - sd, y + sd, color=colour, alpha=0.16, linewidth=0)
+    _mark_ed_es(study, axes, label=True)
+    if any(label for _, label, _ in curves):
+        axes.legend(fontsize=8, frameon=False, loc="best", handlelength=2.8)
+
+
+def _curve_panels(study: Study, panels, prefix: str) -> bytes | None:
+    by_key = {curve.key: curve for curve in study.curves}
+    shown = []
+    for title, keys, valve in panels:
+        found = []
+        for key, label in keys:
+            curve = by_key.get(prefix + key)
+            if curve is not None and np.isfinite(curve.values).any():
+                own = valve if valve else next((v for v in ("tricuspid", "aortic") if v in key), None)
+                found.append((curve, label, VALVE_COLOURS[own] if own else _INK))
+        if found:
+            shown.append((title, found))
+    if not shown:
+        return None
+    figure = _figure(11.2, 3.0 * ((len(shown) + 1) // 2))
+    grid = figure.subplots((len(shown) + 1) // 2, min(2, len(shown)), squeeze=False).ravel()
+    for axes, (title, curves) in zip(grid, shown, strict=False):
+        _panel(study, axes, title, curves)
+    for axes in grid[len(shown) :]:
+        axes.set_visible(False)
+    return _svg(figure)
+
+
+def excursion_chart(study: Study) -> bytes | None:
+    """SVG of the excursions with their band; None where there are none."""
+    return _curve_panels(study, _EXCURSIONS, "excursion_")
+
+
+def velocity_chart(study: Study) -> bytes | None:
+    """SVG of the excursions' velocities; None where there are none (also where the RR is unknown)."""
+    return _curve_panels(study, _EXCURSIONS, "velocity_")
+
+
+def size_chart(study: Study) -> bytes | None:
+    """SVG of diameters, ring area and LV length; None where there are none."""
+    return _curve_panels(study, _SIZES, "")
+
+
+def fit_chart(study: Study, view: StudyView) -> bytes | None:
+    """SVG of one view's points against their fitted paths, each image axis apart; None without a path."""
+    paths = [t for t in study.trajectories if t.view == view.view]
+    if not paths:
+        return None
+    columns = min(4, len(paths))
+    rows = -(-len(paths) // columns)
+    figure = _figure(11.2, 2.4 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    directions = np.stack([view.geometry.axis0, view.geometry.axis1]) / view.geometry.spacing[:, None]
+    fine = np.linspace(0, 1, 201)
+    for axes, path in zip(grid, paths, strict=False):
+        middle = path.evaluate(study.phases).mean(0)
+        colour = VALVE_COLOURS[path.landmark.valve] if path.landmark.valve else _INK
+        _style(axes, f"{path.landmark.number} {path.landmark.name}", "mm")
+        for k, (direction, label) in enumerate(zip(directions, ("down", "right"), strict=True)):
+            # points are on the view's own phase: the path is drawn there as well
+            own = np.argsort(path.warp(fine) % 1.0)
+            line, band = (path.evaluate(fine) - middle) @ direction, path.band(fine)
+            x = (path.warp(fine) % 1.0)[own]
+            axes.plot(x, line[own], color=colour, linestyle=_DASHES[k], linewidth=1.4, label=label)
+            axes.fill_between(x, (line - band)[own], (line + band)[own], color=colour, alpha=0.16, linewidth=0)
+            points = (path.points - middle) @ direction
+            doubtful = path.weights < 0.3 * np.median(path.weights[path.weights > 0]) if path.weights.any() else []
+            axes.plot(path.phases, points, ".", color=_INK, markersize=3)
+            axes.plot(path.phases[doubtful], points[doubtful], "x", color="#c0392b", markersize=5)
+        axes.set_xlim(0, 1)
+    grid[0].legend(fontsize=8, frameon=False, loc="best", handlelength=2.8)
+    for axes in grid[len(paths) :]:
+        axes.set_visible(False)
+    for axes in grid[max(0, len(paths) - columns) : len(paths)]:
+        axes.set_xlabel("phase of the view", fontsize=9, color=_SOFT)
+        axes.tick_params(labelbottom=True)
+    return _svg(figure)
+
+
+def _sides(study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Axes of the drawing, LPS: from the valves to the apex, and two across."""
+    ring = study.annulus("mitral") or study.annuli[0]
+    middle = ring.nodes.mean((0, 1))
+    apexes = [t.evaluate(study.phases).mean(0) for t in study.trajectories if t.landmark.valve is None]
+    if apexes:
+        axis = np.mean(apexes, axis=0) - middle
+    else:
+        centred = ring.nodes[0] - ring.nodes[0].mean(0)
+        # counter-clockwise seen from the atrium: the area vector points to the atrium
+        axis = -np.cross(centred, np.roll(centred, -1, axis=0)).sum(0)
+    axis = axis / np.linalg.norm(axis)
+    left = np.array([1.0, 0.0, 0.0]) - axis[0] * axis
+    left = left / np.linalg.norm(left)
+    return axis, left, np.cross(axis, left)
+
+
+def ring_chart(study: Study) -> bytes | None:
+    """SVG of all rings from the atria and from the side, ED and ES strong, phases between faint; None without."""
+    if not study.annuli:
+        return None
+    axis, left, across = _sides(study)
+    moments = [(p, s, w) for p, s, w in ((study.ed_phase, "-", 2.0), (study.es_phase, (0, (4, 2)), 2.0)) if np.isfinite(p)]
+    figure = _figure(11.2, 5.0)
+    # seen from the atria, looking towards the apex: left of the patient to the right of the picture
+    views = (("from the atria, towards the apex", left, across), ("from the side, apex down", left, -axis))
+    origin = study.annuli[0].nodes.mean((0, 1))
+    for axes, (title, right, up) in zip(figure.subplots(1, 2), views, strict=True):
+        _style(axes, f"Seen {title}", "mm")
+        for ring in study.annuli:
+            colour = VALVE_COLOURS[ring.valve]
+            for nodes in ring.evaluate(np.arange(8) / 8):
+                closed = np.vstack([nodes, nodes[:1]]) - origin
+                axes.plot(closed @ right, closed @ up, color=colour, linewidth=0.7, alpha=0.3)
+            for moment, dashes, width in moments:
+                nodes = ring.evaluate(moment) - origin
+                closed = np.vstack([nodes, nodes[:1]])
+                axes.plot(closed @ right, closed @ up, color=colour, linewidth=width, linestyle=dashes)
+            first = (ring.evaluate(moments[0][0]) if moments else ring.nodes[0])[0] - origin
+            axes.plot(*[[first @ d] for d in (right, up)], "o", color=colour, markersize=5)
+            for number in ring.landmarks:
+                for path in (t for t in study.trajectories if t.landmark.number == number):
+                    point = path.evaluate(moments[0][0] if moments else 0.0) - origin
+                    axes.plot([point @ right], [point @ up], "x", color=_INK, markersize=4)
+            label = f"{ring.valve}{' (assumed circle)' if ring.assumed else ''}"
+            axes.plot([], [], color=colour, linewidth=2, label=label)
+        axes.plot([], [], color=_SOFT, linestyle="-", label="ED")
+        axes.plot([], [], color=_SOFT, linestyle=(0, (4, 2)), label="ES")
+        axes.plot([], [], "o", color=_SOFT, markersize=5, label="node 1")
+        axes.plot([], [], "x", color=_INK, markersize=4, label="landmark at ED")
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_xlabel("mm towards the patient's left", fontsize=9, color=_SOFT)
+    figure.axes[0].legend(fontsize=8, frameon=False, loc="best")
+    return _svg(figure)
