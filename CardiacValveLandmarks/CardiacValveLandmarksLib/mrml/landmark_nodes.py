@@ -17,12 +17,13 @@ from ..correction import Correction, Decision
 from ..errors import InputError
 from ..geometry import SliceGeometry
 from ..landmarks import LANDMARKS, N_LANDMARKS, VALVE_COLOURS, LandmarkSeries, Provenance, in_view, view_mask
-from .cine_nodes import usable_browser
+from .cine_nodes import make_proxy, usable_browser
 from .scene import (
     ATTRIBUTE_KIND,
     ATTRIBUTE_VERSION,
     ATTRIBUTE_VIEW,
     PREFIX,
+    ROLE_STUDY,
     SCENE_VERSION,
     copied_index,
     flip,
@@ -32,8 +33,6 @@ from .scene import (
 
 KIND = "landmarks"
 ROLE_IMAGE = PREFIX + "Image"
-#: the landmark sequence of the study's first view: references, unlike names, stay right when a scene is imported
-ROLE_STUDY = PREFIX + "Study"
 _PROVENANCE = PREFIX + "Provenance"
 _CONFIDENCE = PREFIX + "Confidence"
 _PREDICTION = PREFIX + "Prediction"
@@ -105,15 +104,11 @@ class LandmarkNodes:
 
     def _browser(self):
         """The browser that shows the landmarks: the image's own, synchronised so that a drag is kept."""
-        logic = sequences_logic()
-        browser = logic.GetFirstBrowserNodeForSequenceNode(self.sequence) or usable_browser(self.image_sequence)
+        browser = sequences_logic().GetFirstBrowserNodeForSequenceNode(self.sequence) or usable_browser(
+            self.image_sequence
+        )
         if browser.GetProxyNode(self.sequence) is None:
-            proxy = self.sequence.GetScene().AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", self.sequence.GetName())
-            proxy.CreateDefaultDisplayNodes()
-            _style(proxy.GetDisplayNode(), self.view)
-            # Through the logic: it refuses a mismatch of index name or unit that the browser would show as wrong frames
-            logic.AddSynchronizedNode(self.sequence, proxy, browser)
-            logic.UpdateProxyNodesFromSequences(browser)
+            _style(make_proxy(self.sequence, browser).GetDisplayNode(), self.view)
         # A drag is stored in its own frame. The default missing-item mode would, with this on, clone the previous
         # frame into empty ones by mere browsing.
         browser.SetMissingItemMode(self.sequence, browser.MissingItemSetToDefault)

@@ -13,6 +13,9 @@ SCENE_VERSION = 1
 ATTRIBUTE_VERSION = PREFIX + "SceneVersion"
 ATTRIBUTE_KIND = PREFIX + "Kind"
 ATTRIBUTE_VIEW = PREFIX + "View"
+#: reference to the landmark sequence of the study's first view: unlike names and attributes, references stay right
+#: when a scene is imported into another
+ROLE_STUDY = PREFIX + "Study"
 
 _LPS_RAS = np.array([-1.0, -1.0, 1.0])
 
@@ -39,3 +42,12 @@ def copied_index(source, name: str):
 def in_scene(node) -> bool:
     """Whether the node still belongs to a scene (a Python reference outlives its removal)."""
     return node is not None and node.GetScene() is not None and node.GetScene().IsNodePresent(node) > 0
+
+
+def owned(class_name: str, kind: str, owner: str, scene) -> list:
+    """The nodes of a class and kind that belong to the study with this landmark sequence ID."""
+    return [
+        node
+        for node in slicer.util.getNodesByClass(class_name, scene)
+        if node.GetAttribute(ATTRIBUTE_KIND) == kind and node.GetNodeReferenceID(ROLE_STUDY) == owner
+    ]

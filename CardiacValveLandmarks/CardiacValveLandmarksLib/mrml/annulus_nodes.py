@@ -1,0 +1,140 @@
+"""The moving rings in the scene: one closed curve a valve, in a browser of their own that follows the views' phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import slicer
+
+from ..annulus import Annulus
+from ..landmarks import VALVE_COLOURS
+from ..study import Study
+from .cine_nodes import make_proxy
+from .scene import ATTRIBUTE_KIND, ATTRIBUTE_VERSION, PREFIX, ROLE_STUDY, SCENE_VERSION, flip, owned
+
+KIND = "annulus"
+KIND_BROWSER = "annuli"
+ATTRIBUTE_VALVE = PREFIX + "Valve"
+#: "yes" where the ring's shape is assumed (a circle on two points)
+ATTRIBUTE_ASSUMED = PREFIX + "Assumed"
+
+
+def show_rings(study: Study, owner: str, scene=None) -> dict[str, object]:
+    """Put the study's rings into the scene: {valve: closed curve node of the current phase}.
+
+    owner: `LandmarkNodes.study` of the landmarks they come from; rings shown for it before are replaced, others stay.
+    Node k of a ring is control point k - 1, locked. The index is the phase in percent of the common beat.
+    """
+    scene = scene or slicer.mrmlScene
+    remove_rings(owner, scene)
+    if not study.annuli:
+        return {}
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Valve rings")
+    browser.SetAttribute(ATTRIBUTE_KIND, KIND_BROWSER)
+    browser.SetNodeReferenceID(ROLE_STUDY, owner)
+    curves = {}
+    for annulus in study.annuli:
+        sequence = _ring_sequence(annulus, owner, scene)
+        if browser.GetMasterSequenceNode() is None:
+            browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+        curve = make_proxy(sequence, browser)
+        _style(curve.GetDisplayNode(), annulus)
+        # a ring is a result: what is done to its curve by hand is not kept
+        browser.SetSaveChanges(sequence, False)
+        curves[annulus.valve] = curve
+    return curves
+
+
+def remove_rings(owner: str, scene=None) -> None:
+    """Take the rings shown for these landmarks out of the scene."""
+    scene = scene or slicer.mrmlScene
+    for browser in owned("vtkMRMLSequenceBrowserNode", KIND_BROWSER, owner, scene):
+        for sequence in owned("vtkMRMLSequenceNode", KIND, owner, scene):
+            proxy = browser.GetProxyNode(sequence)
+            if proxy is not None:
+                scene.RemoveNode(proxy)
+            scene.RemoveNode(sequence)
+        scene.RemoveNode(browser)
+
+
+def rings_browser(owner: str, scene=None):
+    """The browser of the rings shown for these landmarks, or None."""
+    found = owned("vtkMRMLSequenceBrowserNode", KIND_BROWSER, owner, scene or slicer.mrmlScene)
+    return found[0] if found else None
+
+
+def phase_items(study: Study, view: str) -> np.ndarray:
+    """(T,) for each frame of a view the index of the ring phase nearest to it, through the view's warp."""
+    frames = study.view(view).phases
+    warp = next((t.warp for t in study.trajectories if t.view == view), None)
+    own = study.phases if warp is None else warp(study.phases)
+    apart = np.abs((own[None, :] - frames[:, None] + 0.5) % 1.0 - 0.5)
+    return apart.argmin(1)
+
+
+class PhaseFollower:
+    """Keeps the rings at the phase of whichever view was stepped last."""
+
+    def __init__(self, rings, browsers: Mapping[str, object], items: Mapping[str, np.ndarray]) -> None:
+        """rings: the rings' browser. browsers: view -> its browser. items: view -> `phase_items`."""
+        self._rings = rings
+        self._observed = []
+        for view, browser in browsers.items():
+            shown = [browser.GetSelectedItemNumber()]
+
+            def follow(caller, event, item=items[view], shown=shown) -> None:
+                frame = caller.GetSelectedItemNumber()
+                if frame != shown[0] and 0 <= frame < len(item):
+                    shown[0] = frame
+                    self._rings.SetSelectedItemNumber(int(item[frame]))
+
+            self._observed.append((browser, browser.AddObserver("ModifiedEvent", follow)))
+
+    def release(self) -> None:
+        for browser, tag in self._observed:
+            browser.RemoveObserver(tag)
+        self._observed.clear()
+
+
+def _ring_sequence(annulus: Annulus, owner: str, scene):
+    name = f"{annulus.valve} ring" + (" (assumed shape)" if annulus.assumed else "")
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+    sequence.SetIndexName("phase")
+    sequence.SetIndexUnit("%")
+    sequence.SetIndexType(sequence.NumericIndex)
+    for name_, value in (
+        (ATTRIBUTE_KIND, KIND),
+        (ATTRIBUTE_VERSION, str(SCENE_VERSION)),
+        (ATTRIBUTE_VALVE, annulus.valve),
+        (ATTRIBUTE_ASSUMED, "yes" if annulus.assumed else "no"),
+    ):
+        sequence.SetAttribute(name_, value)
+    sequence.SetNodeReferenceID(ROLE_STUDY, owner)
+    curve = slicer.vtkMRMLMarkupsClosedCurveNode()
+    curve.SetName(name)
+    curve.SetCurveTypeToLinear()
+    for number in range(annulus.nodes.shape[1]):
+        curve.AddControlPoint(0.0, 0.0, 0.0, f"{annulus.valve} {number + 1}")
+    curve.SetLocked(True)
+    for phase, nodes in zip(annulus.phases, flip(annulus.nodes), strict=True):
+        slicer.util.updateMarkupsControlPointsFromArray(curve, nodes)
+        sequence.SetDataNodeAtValue(curve, f"{100 * phase:.9g}")
+    return sequence
+
+
+def _style(display, annulus: Annulus) -> None:
+    """The valve's colour; an assumed ring thin and faint. The curve alone: no points, no names."""
+    colour = VALVE_COLOURS[annulus.valve]
+    display.SetSelectedColor(*colour)
+    display.SetColor(*colour)
+    display.SetPointLabelsVisibility(False)
+    display.SetPropertiesLabelVisibility(False)
+    display.SetGlyphScale(0.0)
+    display.SetUseGlyphScale(False)
+    display.SetGlyphSize(0.01)
+    display.SetCurveLineSizeMode(display.UseLineDiameter)
+    display.SetLineDiameter(0.6 if annulus.assumed else 1.2)
+    display.SetOpacity(0.5 if annulus.assumed else 1.0)
+    display.SetVisibility2D(True)
+    display.SetSliceProjection(False)
