@@ -15,7 +15,7 @@ from CardiacValveLandmarksLib.models.download import download_model, partial_pat
 from weights_server import serving
 
 CONTENT = np.random.default_rng(0).bytes(300_001)
-QUICK = {"timeout": (2.0, 0.3), "pause": 0.0}
+QUICK = {"timeout": (5.0, 0.8), "pause": 0.0}
 
 
 @pytest.fixture(autouse=True)

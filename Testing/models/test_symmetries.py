@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 shapes = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 
+@settings(deadline=None)
 @given(shapes, st.sampled_from(SQUARE), st.randoms(use_true_random=False))
 def test_images_and_positions_move_together_and_come_back(shape, symmetry, random):
     image = np.arange(shape[0] * shape[1]).reshape(shape)
@@ -22,6 +23,7 @@ def test_images_and_positions_move_together_and_come_back(shape, symmetry, rando
     np.testing.assert_array_equal(symmetry.undo_positions(there, shape), point)
 
 
+@settings(deadline=None)
 @given(shapes, st.sampled_from(SQUARE), st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=1))
 def test_sub_pixel_positions_come_back(shape, symmetry, points):
     points = np.array(points)
@@ -43,6 +45,7 @@ def test_leading_axes_are_kept():
         np.testing.assert_array_equal(symmetry.undo_maps(symmetry.images(stack)), stack)
 
 
+@settings(deadline=None)
 @given(
     st.tuples(st.integers(20, 600), st.integers(20, 600)),
     st.lists(st.tuples(st.floats(-100, 700), st.floats(-100, 700)), min_size=1, max_size=5),
