@@ -22,6 +22,8 @@ SADDLE_RIDGE = 1.0
 #: a wider angle without a point leaves the ring's far side to chance
 LARGEST_GAP_DEG = 150.0
 LARGEST_CONDITION = 8.0
+#: a valve's ring is never so much longer than wide
+_LONGEST_ELLIPSE = 4.0
 #: larger than breath-hold shifts explain: points of different hearts, views or valves, mm
 LARGEST_RESIDUAL_MM = 8.0
 
@@ -90,10 +92,12 @@ def fit_ring(points: np.ndarray, apex_direction: np.ndarray, node_1: int, method
     e1 = e1 - (e1 @ up) * up
     frame = np.stack([e1 / np.linalg.norm(e1), np.cross(up, e1 / np.linalg.norm(e1)), up])
     local = (points - centre) @ frame.T
-    # the points are not evenly spread, so that their mean is not the ring's centre: angles about the fitted one
-    middle = np.zeros(2)
-    for _ in range(5):
-        angles = np.arctan2(local[:, 1] - middle[1], local[:, 0] - middle[0])
+    # The points are not evenly spread, so that their mean is not the ring's centre: angles about the fitted one.
+    # Then twice those of the circle that the fitted ellipse is the image of; more steps would follow the noise.
+    middle, straighten = np.zeros(2), np.eye(2)
+    for step in range(7 if method == "fourier" else 5):
+        unit = (local[:, :2] - middle) @ straighten
+        angles = np.arctan2(unit[:, 1], unit[:, 0])
         design = _fourier(angles, 1)
         condition = float(np.linalg.cond(design))
         if condition > LARGEST_CONDITION:
@@ -101,7 +105,12 @@ def fit_ring(points: np.ndarray, apex_direction: np.ndarray, node_1: int, method
                 f"the points sit in too few directions around the ring (condition {condition:.1f}, at most "
                 f"{LARGEST_CONDITION:.0f}): the views' planes coincide or nearly so"
             )
-        middle = (np.linalg.pinv(design) @ local[:, :2])[0]
+        fitted = np.linalg.pinv(design) @ local[:, :2]
+        middle = fitted[0]
+        if step >= 4:
+            if np.linalg.cond(fitted[1:]) > _LONGEST_ELLIPSE:
+                raise RingRefused("the ellipse through the points is far longer than wide: not a valve's ring")
+            straighten = np.linalg.inv(fitted[1:])
     ordered = np.sort(angles)
     gap = float(np.rad2deg(np.diff(ordered, append=ordered[0] + 2 * np.pi).max()))
     if gap > LARGEST_GAP_DEG:

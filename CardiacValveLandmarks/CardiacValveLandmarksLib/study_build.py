@@ -71,7 +71,9 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     if settings.apply_shifts:
         residual_sd.update({shift.view: shift.sd_mm for shift in shifts})
     draws = PathDraws(trajectories, geometries, residual_sd, settings.samples, settings.seed)
-    rings, refused, model = build_rings(draws, geometries, apex_direction, beat.ed, settings, doubts)
+    placed = not any(one.geometry_assumed for one in assignment.views)
+    toward = apex_direction if placed else None
+    rings, refused, model = build_rings(draws, geometries, toward, beat.ed, settings, doubts)
     annuli = tuple(ring.annulus(phases) for ring in rings)
     axis = _axis(draws, apex_direction, from_apex, beat, model, doubts)
     measures, curves = build_measures(

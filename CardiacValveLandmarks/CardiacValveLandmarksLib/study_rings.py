@@ -74,7 +74,7 @@ def build_rings(
         if not (draws.has(first, view) and draws.has(second, view)):
             refused.append(Refusal(valve, f"both its points are needed, in the {view}."))
         elif toward is None:
-            refused.append(Refusal(valve, "without patient geometry the side of the apex is not known."))
+            refused.append(Refusal(valve, "without patient geometry it has no place."))
         else:
             rings.append(_chord_ring(draws, valve, first, second, view, geometries[view].normal, toward, settings))
     doubts.extend(f"No {refusal.valve} ring: {refusal.reason}" for refusal in refused)

@@ -124,9 +124,8 @@ def _text(path: Path) -> str:
 def _read_frame(number: int, path: Path) -> GuideFrame:
     lines = _text(path).splitlines(keepends=True)
     if not lines or tuple(lines[0].rstrip("\r\n").split("\t")) != HEADER:
-        raise InputError(
-            path, f"a first row {' '.join(HEADER)!r} (tabs)", repr(lines[0][:80] if lines else ""), _ADVICE
-        )
+        found = repr(lines[0][:80]) if lines else "an empty file"
+        raise InputError(path, f"a first row {' '.join(HEADER)!r} (tabs)", found, _ADVICE)
     rows = []
     for count, line in enumerate(lines[1:], start=2):
         parts = line.rstrip("\r\n").split("\t")
