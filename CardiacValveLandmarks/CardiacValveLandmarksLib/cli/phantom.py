@@ -28,8 +28,8 @@ def add_parser(subparsers) -> None:
 def run(options: argparse.Namespace) -> int:
     from ..phantom.cines import synthetic_study
 
-    if options.frames < 2 or options.seed < 0:
-        raise UsageError("--frames must be at least 2 and --seed at least 0.")
+    if options.frames < 5 or options.seed < 0:  # fewer would be read as a dynamic series, not as a cine
+        raise UsageError("--frames must be at least 5 and --seed at least 0.")
     try:
         study = synthetic_study(options.seed, kinds=tuple(options.views.split(",")), frames=options.frames)
     except ValueError as error:

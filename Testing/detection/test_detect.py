@@ -1,0 +1,207 @@
+"""Detection with the built-in model on synthetic cines, whose truth is known."""
+
+import json
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from CardiacValveLandmarksLib.detection import Cancelled, detect
+from CardiacValveLandmarksLib.detection.files import read_landmarks, to_json, write_csv, write_json, write_markups
+from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError
+from CardiacValveLandmarksLib.landmarks import VIEWS, Provenance, in_view
+from CardiacValveLandmarksLib.models.spec import RESOURCES
+from CardiacValveLandmarksLib.phantom.cines import synthetic_study
+
+FRAMES = 6
+
+
+@pytest.fixture(scope="module")
+def study():
+    return synthetic_study(4001, frames=FRAMES)
+
+
+@pytest.fixture(scope="module")
+def results(study):
+    return {item.kind: detect(item.cine) for item in study.items}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view_presence_and_positions(study, results, view):
+    item, result = study.item(view), results[view]
+    assert result.view == view and result.view_confidence >= 0.5
+    shown = [landmark.index for landmark in in_view(view)]
+    assert result.landmarks.present[:, shown].all()
+    assert not np.delete(result.landmarks.present, shown, axis=1).any()
+    errors = np.linalg.norm(result.landmarks.positions - item.truth.positions, axis=-1) * item.cine.spacing[0]
+    assert np.nanmedian(errors) < 2.5
+    assert np.nanmax(errors) < 12
+    assert any("synthetic heart only" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_handedness_does_not_matter(view):
+    """The mirrored image of the same plane gives the same points in the patient."""
+    plain = synthetic_study(4002, kinds=(view,), frames=3, mirror=False).items[0]
+    mirrored = plain.cine.replace(
+        frames=plain.cine.frames[:, :, ::-1],
+        geometry=type(plain.cine.geometry)(
+            plain.cine.geometry.to_patient([0, plain.cine.shape[1] - 1]),
+            plain.cine.geometry.axis0,
+            -plain.cine.geometry.axis1,
+            plain.cine.geometry.thickness,
+        ),
+    )
+    first, second = detect(plain.cine, view=view), detect(mirrored, view=view)
+    assert first.settings["mirrored"] != second.settings["mirrored"]
+    a = plain.cine.geometry.to_patient(first.landmarks.positions)
+    b = mirrored.geometry.to_patient(second.landmarks.positions)
+    np.testing.assert_allclose(a, b, atol=0.5)
+
+
+@pytest.mark.parametrize("kind", ["SAX", "RV2CH"])
+def test_other_planes_are_refused(kind):
+    result = detect(synthetic_study(4003, kinds=(kind,), frames=3).items[0].cine)
+    assert result.view is None
+    assert not result.landmarks.present.any()
+    assert any("does not look like" in warning for warning in result.warnings)
+
+
+def test_a_wrong_statement_of_the_view_is_said(study):
+    result = detect(study.item("4CH").cine, view="2CH")
+    assert result.view == "2CH"
+    assert any("stated as 2CH" in warning for warning in result.warnings)
+    assert result.settings["view_stated"] == "2CH"
+
+
+def test_without_orientation_both_sides_are_tried_and_said(study):
+    item = study.item("4CH")
+    bare = item.cine.replace(geometry=None, spacing=item.cine.spacing)
+    result = detect(bare)
+    assert result.view == "4CH"
+    assert any("both were tried" in warning for warning in result.warnings)
+    errors = np.linalg.norm(result.landmarks.positions - item.truth.positions, axis=-1) * item.cine.spacing[0]
+    assert np.nanmedian(errors) < 3
+
+
+def test_without_spacing_the_assumption_is_said(study):
+    item = study.item("4CH")
+    result = detect(item.cine.replace(geometry=None, spacing=None))
+    assert result.view == "4CH"
+    assert any("no pixel spacing" in warning for warning in result.warnings)
+    assert result.settings["spacing_mm"][0] in (1.25, 1.5, 1.8)
+
+
+def test_a_heart_away_from_the_centre_is_found(study):
+    item = study.item("4CH")
+    shift = 60
+    frames = np.zeros((FRAMES, item.cine.shape[0] + shift, item.cine.shape[1] + shift), np.float32)
+    frames[:, shift:, shift:] = item.cine.frames
+    geometry = item.cine.geometry
+    moved = item.cine.replace(
+        frames=frames,
+        geometry=type(geometry)(geometry.to_patient([-shift, -shift]), geometry.axis0, geometry.axis1, 6.0),
+    )
+    result = detect(moved)
+    errors = np.linalg.norm(result.landmarks.positions - shift - item.truth.positions, axis=-1)
+    assert np.nanmedian(errors * item.cine.spacing[0]) < 3
+
+
+def test_progress_runs_to_the_end_and_cancel_stops(study):
+    cine, calls = study.item("2CH").cine, []
+    detect(cine, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1][0] == calls[-1][1] == FRAMES * 4
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    with pytest.raises(Cancelled):
+        detect(cine, cancel=lambda: True)
+
+
+def test_published_form_puts_absent_landmarks_at_zero(results):
+    array = results["2CH"].published_form()
+    assert array.shape == (FRAMES, 2, 10) and array.dtype == np.float32
+    assert (array[:, :, 2:] == 0).all() and (array[:, :, :2] > 0).all()
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
+def test_both_engines_agree(study):
+    cine = study.item("3CH").cine
+    onnx, torch = detect(cine, engine="onnx"), detect(cine, engine="torch")
+    assert "ONNX" in onnx.engine and "torch" in torch.engine
+    np.testing.assert_allclose(onnx.landmarks.positions, torch.landmarks.positions, atol=1e-2)
+
+
+def test_usage_and_missing_models_are_told(study):
+    cine = study.item("2CH").cine
+    with pytest.raises(UsageError, match="5CH"):
+        detect(cine, view="5CH")
+    with pytest.raises(ModelError, match="no-such-model"):
+        detect(cine, model="no-such-model")
+
+
+def test_json_follows_its_schema_and_comes_back_exactly(study, results, tmp_path):
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((RESOURCES / "detection.schema.json").read_text())
+    for item in study.items:
+        result = results[item.kind]
+        path = tmp_path / f"{item.kind}.json"
+        write_json(item.cine, result, path)
+        content = json.loads(path.read_text())
+        jsonschema.Draft202012Validator(schema).validate(content)
+        again = read_landmarks(path)
+        np.testing.assert_array_equal(again.positions, result.landmarks.positions)
+        np.testing.assert_array_equal(again.confidence, result.landmarks.confidence)
+        np.testing.assert_array_equal(again.provenance, result.landmarks.provenance)
+        assert again.view == result.view
+    bare = study.items[0].cine.replace(geometry=None)
+    jsonschema.Draft202012Validator(schema).validate(to_json(bare, results["2CH"]))
+
+
+def test_json_of_another_version_is_refused(tmp_path):
+    path = tmp_path / "old.json"
+    path.write_text('{"schema_version": "9.0"}')
+    with pytest.raises(InputError, match=r"version 9\.0"):
+        read_landmarks(path)
+    path.write_text("[]")
+    with pytest.raises(InputError, match="version none"):
+        read_landmarks(path)
+
+
+def test_csv_has_pixels_and_patient_positions(study, results, tmp_path):
+    item = study.item("4CH")
+    write_csv(item.cine, results["4CH"].landmarks, tmp_path / "a.csv")
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert len(lines) == 1 + FRAMES * len(in_view("4CH"))
+    first = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    pixel = [float(first["row_px"]), float(first["column_px"])]
+    patient = [float(first[f"{axis}_lps_mm"]) for axis in "xyz"]
+    np.testing.assert_allclose(item.cine.geometry.to_patient(pixel), patient, atol=1e-3)
+    assert first["provenance"] == "auto"
+
+
+def test_markups_open_in_slicer_at_the_right_place(study, results, tmp_path):
+    pytest.importorskip("slicer", reason="slicer-core is not installed")
+    from host import make_application
+    from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLMarkupsJsonStorageNode
+
+    path = tmp_path / "points.mrk.json"
+    item = study.item("4CH")
+    write_markups(item.cine, results["4CH"].landmarks, path)
+    scene = make_application().scene
+    node = scene.AddNode(vtkMRMLMarkupsFiducialNode())
+    storage = scene.AddNode(vtkMRMLMarkupsJsonStorageNode())
+    storage.SetFileName(str(path))
+    assert storage.ReadData(node)
+    shown = in_view("4CH")
+    assert node.GetNumberOfControlPoints() == len(shown)
+    for index, landmark in enumerate(shown):
+        ras = np.array(node.GetNthControlPointPosition(index))
+        lps = item.cine.geometry.to_patient(results["4CH"].landmarks.positions[0, landmark.index])
+        np.testing.assert_allclose(ras * [-1, -1, 1], lps, atol=1e-3)
+
+
+def test_placed_points_survive_in_json(study, results, tmp_path):
+    result = results["2CH"]
+    provenance = np.array(result.landmarks.provenance)
+    provenance[0, 0] = Provenance.MANUAL
+    changed = type(result)(**{**result.__dict__, "landmarks": result.landmarks.replace(provenance=provenance)})
+    write_json(study.item("2CH").cine, changed, tmp_path / "m.json")
+    assert read_landmarks(tmp_path / "m.json").provenance[0, 0] == Provenance.MANUAL

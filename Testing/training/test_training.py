@@ -1,0 +1,198 @@
+"""Training: landmarks move with the image, runs can be stopped and go on, the loss learns, the file is small."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from CardiacValveLandmarksLib.models.architectures import ARCHITECTURES  # noqa: E402
+from CardiacValveLandmarksLib.models.compact import halve_weights  # noqa: E402
+from CardiacValveLandmarksLib.models.heatmap import HeatmapNet  # noqa: E402
+from CardiacValveLandmarksLib.training.augment import random_affine, random_appearance  # noqa: E402
+from CardiacValveLandmarksLib.training.losses import gaussian_targets, heatmap_loss  # noqa: E402
+from CardiacValveLandmarksLib.training.synthetic import (  # noqa: E402
+    CLASSES,
+    MIRRORED,
+    OTHER,
+    make_shard,
+    read_shard,
+    write_shard,
+)
+from CardiacValveLandmarksLib.training.train import TrainingSettings, _Pool, make_batch, train  # noqa: E402
+
+SMALL = TrainingSettings(seed=5, shards=2, first_shards=1, steps=6, batch=4, checkpoint_every=3, warm_up=2)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    for number in range(SMALL.shards):
+        write_shard(folder, SMALL.seed, number, size=8)
+    return folder
+
+
+def test_shards_depend_on_seed_and_number_alone(shards):
+    first, again = make_shard(5, 1, 8), read_shard(shards / "synthetic-5-00001.npz")
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.landmarks, again.landmarks)
+    assert not np.array_equal(first.images, make_shard(5, 0, 8).images)
+    assert set(first.classes) <= set(range(OTHER + 1))
+    # a plane that is no view has no landmarks, a view has its own
+    assert np.isnan(first.landmarks[first.classes == OTHER]).all()
+    assert np.isfinite(first.landmarks[first.classes != OTHER][:, 10]).any()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_landmarks_move_with_the_image(mirrored):
+    generator = torch.Generator().manual_seed(3)
+    rows, columns = torch.meshgrid(torch.arange(160.0), torch.arange(160.0), indexing="ij")
+    place = torch.tensor([[70.0, 95.0], [88.0, 66.0]])
+    images = torch.stack([torch.exp(-((rows - r) ** 2 + (columns - c) ** 2) / 18) for r, c in place])
+    images = images[None].sum(1, keepdim=True).repeat(6, 1, 1, 1)
+    moved, at = random_affine(
+        images, place[None].repeat(6, 1, 1), 128, generator, shift=7, scale=0.18, mirror=torch.full((6,), mirrored)
+    )
+    for image, points in zip(moved, at, strict=True):
+        for row, column in points:
+            r, c = round(row.item()), round(column.item())
+            patch = image[0, r - 5 : r + 6, c - 5 : c + 6]
+            grid_r, grid_c = torch.meshgrid(torch.arange(r - 5, r + 6), torch.arange(c - 5, c + 6), indexing="ij")
+            assert abs((patch * grid_r).sum() / patch.sum() - row) < 0.4
+            assert abs((patch * grid_c).sum() / patch.sum() - column) < 0.4
+    # handedness: the turn from one point to the other about the centre keeps its sign unless mirrored
+    before = torch.linalg.det(torch.stack([place[0] - 79.5, place[1] - 79.5]))
+    assert before != 0
+
+
+def test_points_that_leave_the_image_become_absent():
+    generator = torch.Generator().manual_seed(0)
+    _, at = random_affine(
+        torch.zeros(4, 1, 160, 160), torch.full((4, 1, 2), 2.0), 128, generator, shift=0, scale=0.01,
+        mirror=torch.zeros(4, dtype=torch.bool),
+    )  # fmt: skip
+    assert at.isnan().all()
+
+
+def test_appearance_keeps_the_range_of_inference():
+    generator = torch.Generator().manual_seed(0)
+    images = random_appearance(torch.rand(5, 1, 64, 64), generator)
+    assert images.min() >= 0 and images.max() <= 1.5
+    top = torch.quantile(images.flatten(1), 0.99, dim=1)
+    assert ((top > 0.85) & (top < 1.15)).all()
+
+
+def test_targets_sum_to_one_and_peak_at_the_landmark():
+    landmarks = torch.full((1, 11, 2), torch.nan)
+    landmarks[0, 4] = torch.tensor([20.0, 33.0])
+    targets = gaussian_targets(landmarks, (64, 64), 2.0)
+    assert torch.allclose(targets.sum(1), torch.ones(1, 64, 64), atol=1e-5)
+    assert targets[0, 4].argmax() == 20 * 64 + 33
+    assert targets[0, [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]].max() == 0
+
+
+def test_the_loss_is_least_at_the_truth():
+    landmarks = torch.full((1, 11, 2), torch.nan)
+    landmarks[0, 4] = torch.tensor([20.0, 33.0])
+    targets = gaussian_targets(landmarks, (64, 64), 2.0)
+    present = ~landmarks.isnan().any(-1)
+    right = heatmap_loss(torch.log(targets + 1e-6), targets, present)
+    shifted = heatmap_loss(torch.log(targets.roll(5, 3) + 1e-6), targets, present)
+    for name in right:
+        assert right[name] < 0.05 < shifted[name]
+
+
+def test_a_batch_is_a_function_of_settings_and_step(shards):
+    pool = _Pool(shards, SMALL, wait=False)
+    pool.grow(0)
+    first, again, other = make_batch(pool, SMALL, 3), make_batch(pool, SMALL, 3), make_batch(pool, SMALL, 4)
+    assert torch.equal(first["images"], again["images"])
+    assert not torch.equal(first["images"], other["images"])
+
+
+def test_mirrored_and_wrongly_told_images_show_nothing(shards):
+    settings = TrainingSettings(seed=5, shards=1, first_shards=1, batch=64, mirrored=1.0, wrongly_told=0.0)
+    pool = _Pool(shards, settings, wait=False)
+    pool.grow(0)
+    batch = make_batch(pool, settings, 0)
+    assert batch["landmarks"].isnan().all()
+    assert set(batch["classes"].tolist()) <= {MIRRORED, OTHER}
+    assert len(CLASSES) == 5
+
+
+def test_a_stopped_run_goes_on_to_the_same_result(shards, tmp_path):
+    whole = train(tmp_path / "whole", shards, SMALL)
+
+    class Stop(Exception):
+        pass
+
+    def stop(step, steps, loss):
+        raise Stop
+
+    # a kill right after the checkpoint of step 3: the next run starts from there
+    partial = tmp_path / "partial"
+    halves = TrainingSettings(**{**SMALL.__dict__, "steps": 6})
+    original = torch.save
+    calls = []
+
+    def save(state, path):
+        original(state, path)
+        calls.append(state)
+        if len(calls) == 1:
+            torch.save = original
+
+    torch.save = save
+    try:
+        import CardiacValveLandmarksLib.training.train as module
+
+        kept = module.make_batch
+
+        def killed(pool, settings, step):
+            if step == 4:
+                raise Stop
+            return kept(pool, settings, step)
+
+        module.make_batch = killed
+        with pytest.raises(Stop):
+            train(partial, shards, halves)
+    finally:
+        torch.save = original
+        module.make_batch = kept
+    again = train(partial, shards, halves)
+    first, second = torch.load(whole, weights_only=True), torch.load(again, weights_only=True)
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(shards, tmp_path, monkeypatch):
+    import CardiacValveLandmarksLib.training.train as module
+
+    monkeypatch.setattr(
+        module, "heatmap_loss", lambda logits, targets, present: {
+            "pixels": logits.sum() * torch.nan, "dice": logits.sum() * 0, "place": logits.sum() * 0
+        },
+    )  # fmt: skip
+    with pytest.raises(FloatingPointError, match="step 0"):
+        train(tmp_path, shards, SMALL)
+
+
+def test_a_compact_file_computes_the_same():
+    onnx = pytest.importorskip("onnx")
+    import onnxruntime
+
+    torch.manual_seed(0)
+    weights = {name: value.numpy() for name, value in HeatmapNet().state_dict().items()}
+    full = ARCHITECTURES["heatmap-unet"].to_onnx(weights)
+    small = halve_weights(full)
+    assert len(small) < 0.6 * len(full) and len(small) <= 5 * 2**20
+    onnx.checker.check_model(onnx.load_from_string(small))
+    inputs = {
+        "image": np.random.default_rng(0).random((2, 1, 96, 112), np.float32),
+        "view": np.eye(3, dtype=np.float32)[:2],
+    }
+    outputs = [
+        onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, inputs)
+        for model in (full, small)
+    ]
+    assert outputs[0][0].shape == (2, 12, 96, 112) and outputs[0][1].shape == (2, 5)
+    np.testing.assert_allclose(outputs[0][0].sum(1), 1, atol=1e-4)
+    np.testing.assert_allclose(outputs[0][0], outputs[1][0], atol=5e-3)
