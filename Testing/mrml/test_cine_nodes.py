@@ -14,7 +14,7 @@ from CardiacValveLandmarksLib.mrml.cine_nodes import (
     sequence_from_cine,
     usable_browser,
 )
-from synthetic import make_cine
+from synthetic import TruthDetector, make_cine
 
 
 def assert_same_cine(a: Cine, b: Cine):
@@ -91,6 +91,22 @@ def test_trigger_times_from_the_dicom_import(app):
     assert cine.rr_ms == pytest.approx(860) and "frames" in cine.rr_source
     assert cine.geometry.origin == pytest.approx([20, -30, 5])
     assert np.array_equal(cine.frames, frames)
+
+
+def test_landmarks_on_an_imported_cine_step_with_it(app):
+    """Index 0…N-1 without name or unit, as text: frame 10 comes after 9, not after 1."""
+    from CardiacValveLandmarksLib.mrml.logic import StudyLogic
+
+    frames = np.random.default_rng(0).integers(0, 99, (23, 40, 50))
+    sequence = bare_sequence(frames, labels=[str(40 * i) for i in range(23)], matrix=oblique())
+    logic = StudyLogic(TruthDetector())
+    node = logic.detect({"4CH": sequence})["4CH"]
+    positions, browser = logic.landmarks("4CH")[0], logic.browserNode("4CH")
+    for frame in (0, 1, 2, 9, 10, 11, 22):
+        browser.SetSelectedItemNumber(frame)
+        assert node.GetNthControlPointPosition(4) == pytest.approx(positions[frame, 4])
+        assert np.array_equal(slicer.util.arrayFromVolume(browser.GetProxyNode(sequence))[0], frames[frame])
+    logic.cleanup()
 
 
 def test_frames_told_apart_by_echo_time_have_no_times(app):

@@ -14,6 +14,7 @@ from synthetic import TruthDetector, make_cine
 def test_detection_puts_a_view_into_one_node_in_the_images_own_browser(logic, sequences):
     nodes = logic.detect(sequences)
     assert list(nodes) == ["2CH", "3CH", "4CH"]
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 3
     for view, node in nodes.items():
         browser = logic.browserNode(view)
         assert browser.GetMasterSequenceNode() is sequences[view] and browser.IsProxyNodeID(node.GetID())

@@ -11,7 +11,7 @@ from ..annulus import Annulus
 from ..landmarks import VALVE_COLOURS
 from ..study import Study
 from .cine_nodes import make_proxy
-from .scene import ATTRIBUTE_KIND, ATTRIBUTE_VERSION, PREFIX, ROLE_STUDY, SCENE_VERSION, flip, owned
+from .scene import ATTRIBUTE_KIND, ATTRIBUTE_VERSION, PREFIX, ROLE_STUDY, SCENE_VERSION, flip, owned, remove
 
 KIND = "annulus"
 KIND_BROWSER = "annuli"
@@ -49,13 +49,14 @@ def show_rings(study: Study, owner: str, scene=None) -> dict[str, object]:
 def remove_rings(owner: str, scene=None) -> None:
     """Take the rings shown for these landmarks out of the scene."""
     scene = scene or slicer.mrmlScene
+    sequences = owned("vtkMRMLSequenceNode", KIND, owner, scene)
     for browser in owned("vtkMRMLSequenceBrowserNode", KIND_BROWSER, owner, scene):
-        for sequence in owned("vtkMRMLSequenceNode", KIND, owner, scene):
-            proxy = browser.GetProxyNode(sequence)
-            if proxy is not None:
-                scene.RemoveNode(proxy)
-            scene.RemoveNode(sequence)
+        proxies = [browser.GetProxyNode(sequence) for sequence in sequences]
+        # the browser first: alive, it would make the proxies anew
         scene.RemoveNode(browser)
+        for node in (*sequences, *proxies):
+            if node is not None:
+                remove(node)
 
 
 def rings_browser(owner: str, scene=None):

@@ -123,6 +123,11 @@ def sequence_from_cine(cine: Cine, scene=None):
     return sequence
 
 
+def pixels_of(sequence) -> np.ndarray:
+    """(T, H, W) float32: the sequence's images alone. InputError as `cine_from_sequence`."""
+    return _frames(sequence)[0]
+
+
 def scene_geometry(sequence) -> SliceGeometry:
     """Where the sequence lies in the scene, also where its file states no patient geometry."""
     matrix = vtk.vtkMatrix4x4()
@@ -146,13 +151,28 @@ def make_browser(sequence):
     return browser
 
 
+def make_proxy(sequence, browser):
+    """The node that shows a sequence's current frame in `browser`, made where it is missing, with its display.
+
+    The sequence's index must have the browser's name and unit: nothing checks it here, and a mismatch would show wrong
+    frames. A proxy of our own is not handed over: the browser makes one as soon as it hears of the sequence.
+    """
+    if not browser.IsSynchronizedSequenceNode(sequence, True):
+        browser.AddSynchronizedSequenceNode(sequence)
+    if browser.GetProxyNode(sequence) is None:
+        # deleted by hand
+        browser.AddProxyNode(sequence.GetNthDataNode(0), sequence, True)
+    sequences_logic().UpdateProxyNodesFromSequences(browser)
+    proxy = browser.GetProxyNode(sequence)
+    if proxy.GetDisplayNode() is None:
+        proxy.CreateDefaultDisplayNodes()
+    return proxy
+
+
 def usable_browser(sequence):
     """The sequence's browser with an existing proxy volume: made or mended where it is missing."""
     browser = browser_of(sequence) or make_browser(sequence)
-    if browser.GetProxyNode(sequence) is None:
-        # a proxy deleted by hand: taking the sequence in again makes a new one
-        browser.AddProxyNode(sequence.GetNthDataNode(0), sequence, True)
-        sequences_logic().UpdateProxyNodesFromSequences(browser)
+    make_proxy(sequence, browser)
     return browser
 
 

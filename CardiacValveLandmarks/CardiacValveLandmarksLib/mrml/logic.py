@@ -19,10 +19,12 @@ import slicer
 from ..cine import Cine
 from ..correction import DEFAULT_SPREAD, Correction
 from ..doubts import find_doubts, path_distances
-from ..errors import InputError, UsageError
+from ..errors import CvlError, InputError, UsageError
 from ..landmarks import VIEWS, LandmarkSeries, Provenance, in_view
-from .cine_nodes import cine_from_sequence, sequence_from_cine
+from .annulus_nodes import PhaseFollower, phase_items, rings_browser, show_rings
+from .cine_nodes import cine_from_sequence, pixels_of, sequence_from_cine
 from .landmark_nodes import ras_of, studies_in
+from .measure_nodes import show_measures
 from .review import Change, Review, watch_scene
 from .scene import flip, in_scene
 
@@ -81,6 +83,7 @@ class StudyLogic:
         self._review: Review | None = None
         self._callbacks: list[Callable[[Change], None]] = []
         self._spread = DEFAULT_SPREAD
+        self._follower: PhaseFollower | None = None
         self.messages: list[str] = []
         self.kept = 0
         self._end_watch = watch_scene(self._scene, self._node_removed, self.close)
@@ -89,6 +92,11 @@ class StudyLogic:
         """Stop observing the scene for good."""
         self.close()
         self._end_watch()
+
+    @property
+    def usesModels(self) -> bool:
+        """Whether detection runs a model of the catalogue, and not a detector given by the caller."""
+        return self._detector is None
 
     # --- studies
 
@@ -119,14 +127,18 @@ class StudyLogic:
 
     def _assign(self, cines: Sequence[Cine], progress: Progress | None, cancel: Cancel | None) -> dict[str, int]:
         """View -> index of the cine that shows it best. The rest is named in `messages`."""
-        return self.assignViews(self.recognise([("", cine) for cine in cines], progress, cancel))
+        return self.assignViews(self.recognise([("", cine) for cine in cines], progress=progress, cancel=cancel))
 
     def recognise(
-        self, cines: Sequence[tuple[str, Cine]], progress: Progress | None = None, cancel: Cancel | None = None
+        self,
+        cines: Sequence[tuple[str, Cine]],
+        model: str = "phantom-heatmap",
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
     ) -> list[Detected]:
         """Look which view each (sequence node ID, cine) shows. Touches no node: may run in a worker thread."""
         jobs = [Job("auto", node_id, cine.replace(view=None)) for node_id, cine in cines]
-        return self.compute(jobs, progress=progress, cancel=cancel)
+        return self.compute(jobs, model, progress, cancel)
 
     def assignViews(self, recognised: Sequence[Detected]) -> dict[str, int]:
         """View -> index of what shows it best, of what `recognise` gave. The rest is named in `messages`."""
@@ -160,13 +172,18 @@ class StudyLogic:
             return
         if self._review is not None:
             self._review.release()
+        self._end_following()
         self._review = None
         self.messages = []
         if review is None:
             review = Review()
             review.spread = self._spread
-            for view, sequence in sequences.items():
-                review.adopt(view, sequence)
+            try:
+                for view, sequence in sequences.items():
+                    review.adopt(view, sequence)
+            except CvlError:
+                review.release()
+                raise
             self._reviews[key] = review
         else:
             review.activate()
@@ -182,6 +199,7 @@ class StudyLogic:
 
     def close(self) -> None:
         """Let go of all studies; the scene stays as it is."""
+        self._end_following()
         for review in self._reviews.values():
             review.release()
             review.on_change = None
@@ -293,8 +311,7 @@ class StudyLogic:
         sequence = self._scene.GetNodeByID(job.sequence_id)
         found = "it was removed"
         if sequence is not None:
-            now = cine_from_sequence(sequence, job.view)
-            if now.shape == job.cine.shape and np.array_equal(now.frames, job.cine.frames):
+            if np.array_equal(pixels_of(sequence), job.cine.frames):
                 return sequence
             found = "other images"
         raise InputError(
@@ -415,6 +432,29 @@ class StudyLogic:
         if not self.views():
             raise UsageError("no landmarks in this study. Run the detection first.")
         return [(review.view(view).cine, review.state[view].current) for view in self.views()]
+
+    def showStudy(self, study: Study | None = None) -> dict[str, object]:
+        """Rings, measures and curves of a study (of the open one as it stands) as nodes of the scene.
+
+        "mitral", "tricuspid", "aortic": closed curves that follow the phase of the view stepped last; "measures",
+        "curves": tables; "chart": plot chart. What was shown for this study before is replaced.
+        """
+        study = self.study() if study is None else study
+        review = self._current()
+        owner = next(review.view(view).nodes.study for view in self.views())
+        self._end_following()
+        nodes = show_rings(study, owner, self._scene)
+        rings = rings_browser(owner, self._scene)
+        if rings is not None:
+            views = [view.view for view in study.views if view.view in self.views()]
+            browsers = {view: self.browserNode(view) for view in views}
+            self._follower = PhaseFollower(rings, browsers, {view: phase_items(study, view) for view in views})
+        return nodes | show_measures(study, owner, self._scene)
+
+    def _end_following(self) -> None:
+        if self._follower is not None:
+            self._follower.release()
+            self._follower = None
 
     def export(
         self, folder: str | os.PathLike, formats: Sequence[str], settings: StudySettings | None = None

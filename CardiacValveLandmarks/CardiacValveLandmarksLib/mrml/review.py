@@ -119,7 +119,13 @@ class Review:
             if not nodes.alive:
                 self.drop(view)
                 continue
-            stored, notes = nodes.read()
+            try:
+                stored, notes = nodes.read()
+            except InputError as error:
+                # spoiled by somebody else meanwhile: said, and left alone
+                self.notes.append(str(error))
+                self.drop(view)
+                continue
             if stored != self.history.state[view]:
                 self.history = History({**self.history.state, view: stored})
                 self.notes += notes

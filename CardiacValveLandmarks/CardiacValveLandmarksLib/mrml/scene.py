@@ -51,3 +51,16 @@ def owned(class_name: str, kind: str, owner: str, scene) -> list:
         for node in slicer.util.getNodesByClass(class_name, scene)
         if node.GetAttribute(ATTRIBUTE_KIND) == kind and node.GetNodeReferenceID(ROLE_STUDY) == owner
     ]
+
+
+def remove(node) -> None:
+    """Take a node out of its scene together with its display and storage nodes, which would stay as orphans."""
+    scene = node.GetScene()
+    others = []
+    if node.IsA("vtkMRMLDisplayableNode"):
+        others += [node.GetNthDisplayNode(i) for i in range(node.GetNumberOfDisplayNodes())]
+    if node.IsA("vtkMRMLStorableNode"):
+        others.append(node.GetStorageNode())
+    for one in (node, *others):
+        if one is not None:
+            scene.RemoveNode(one)
