@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import Cancelled
 from .engine import Engine
+from .sampling import triangle_weights
 from .spec import ModelSpec
 
 #: Measured on two cores: the network waits for memory, so what fits the processor's cache is fastest.
@@ -40,7 +41,9 @@ class Fit:
         frames = np.asarray(frames, dtype=np.float32)
         for axis in (0, 1):
             if self._scaled[axis] != self.shape[axis]:
-                weights = _resampling(self.shape[axis], self._scaled[axis])
+                step = self.shape[axis] / self._scaled[axis]
+                centres = (np.arange(self._scaled[axis]) + 0.5) * step - 0.5
+                weights = triangle_weights(self.shape[axis], centres, step)
                 frames = np.moveaxis(np.tensordot(frames, weights, axes=([axis + 1], [1])), -1, axis + 1)
         if self._scaled == self.size:
             return np.ascontiguousarray(frames)
@@ -58,14 +61,6 @@ class Fit:
         """(..., 2) pixels of the network's image -> pixels of the image."""
         factor = np.divide(self._scaled, self.shape)
         return (np.asarray(positions, np.float64) - self._offset + 0.5) / factor - 0.5
-
-
-def _resampling(given: int, wanted: int) -> np.ndarray:
-    """(wanted, given) float32: linear interpolation, widened to a triangle over the new pixel when shrinking."""
-    step = given / wanted
-    centres = (np.arange(wanted) + 0.5) * step - 0.5
-    weights = np.maximum(0, 1 - np.abs(np.arange(given) - centres[:, None]) / max(1.0, step))
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
 def scale_intensity(frames: np.ndarray, intensity: str) -> np.ndarray:

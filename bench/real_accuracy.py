@@ -1,0 +1,126 @@
+"""The built-in model on real scans: errors against biv-me's guide points, views of every series. For measuring only.
+
+    python bench/real_accuracy.py [--model ID|FILE] [--data ../shared/data] [--pictures DIR]
+
+The guide points are another program's prediction (segmentation borders on whole pixels of 1.4 mm), not manual truth.
+Which of a valve's two guide points is which is not stated: their order is followed from frame to frame and then
+chosen once a series, so an exchange of the two points in single frames counts as the error it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from CardiacValveLandmarksLib.detection import detect
+from CardiacValveLandmarksLib.export.bivme_files import APEX_LABEL, VALVE_LABELS, read_guide_points
+from CardiacValveLandmarksLib.landmarks import VIEWS, in_view
+from CardiacValveLandmarksLib.overlay import write_picture
+from CardiacValveLandmarksLib.readers import read_cine, scan
+
+#: series -> the view it shows, None for none of the three
+SERIES = {
+    "biv-me/dicom/Se6": "4CH",
+    "biv-me/dicom/Se7": "3CH",
+    "biv-me/dicom/Se8": "2CH",
+    "biv-me/dicom/Se9": None,
+    "biv-me/dicom/Se10": None,
+    "biv-me/dicom/Se3": None,
+    "mvnet/2ch": "2CH",
+    "mvnet/4ch": "4CH",
+    "amrg": "4CH",
+}
+
+
+def reference_points(points, slice_id: int, view: str, frames: int) -> np.ndarray:
+    """(T, 11, 2 orders, 3) LPS mm: guide points of a view's landmarks; both orders of each valve's pair."""
+    found = np.full((frames, 11, 2, 3), np.nan)
+    shown = in_view(view)
+    for valve in {landmark.valve for landmark in shown if landmark.valve}:
+        pair = [landmark.index for landmark in shown if landmark.valve == valve]
+        before = None
+        for frame in range(frames):
+            here = points.frames[frame].points(VALVE_LABELS[valve], slice_id)
+            if len(here) != 2:
+                continue
+            if before is not None and np.linalg.norm(here - before) > np.linalg.norm(here[::-1] - before):
+                here = here[::-1]
+            found[frame, pair, 0], found[frame, pair, 1], before = here, here[::-1], here
+    for frame in range(frames):
+        apex = points.frames[frame].points(APEX_LABEL, slice_id)
+        if len(apex) == 1:
+            found[frame, 10] = apex[0]
+    return found
+
+
+def errors_mm(cine, landmarks, points, slice_id: int, view: str) -> np.ndarray:
+    """(T, 11) mm; NaN where there is no guide point or no landmark was found."""
+    reference = reference_points(points, slice_id, view, cine.n_frames)
+    found = cine.geometry.to_patient(landmarks.positions)
+    both = np.linalg.norm(reference - found[:, :, None], axis=-1)
+    result = both[..., 0]
+    for valve in {landmark.valve for landmark in in_view(view) if landmark.valve}:
+        pair = [landmark.index for landmark in in_view(view) if landmark.valve == valve]
+        mean = [np.nanmean(both[:, pair, order]) for order in (0, 1)]
+        result[:, pair] = both[:, pair, int(np.argmin(mean))]
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="phantom-heatmap")
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--no-tta", action="store_true")
+    options = parser.parse_args()
+    guide = read_guide_points(options.data / "biv-me" / "guidepoints" / "default" / "patient1")
+    slices = guide.find_slices()
+    print("| series | is | recognised as | confidence | landmarks present |\n|---|---|---|---|---|")
+    cines = {name: read_cine(options.data / name) for name in SERIES}
+    truth = dict(SERIES)
+    for number, cine in enumerate(scan(options.data / "ep-dataset").cines, 1):
+        cines[f"ep-dataset {number}"], truth[f"ep-dataset {number}"] = cine, "animal"
+    results = {}
+    for name, cine in cines.items():
+        result = results[name] = detect(cine, options.model, tta=not options.no_tta)
+        shown = [landmark.index for landmark in in_view(result.view)] if result.view else []
+        present = f"{result.landmarks.present[:, shown].mean():.1%}" if shown else "none given"
+        cells = (name, truth[name] or "none of them", result.view or "none", f"{result.view_confidence:.2f}", present)
+        print("| " + " | ".join(cells) + " |")
+        if options.pictures:
+            write_picture(cine, result.landmarks, options.pictures / f"{name.replace('/', '_')}.png")
+    print("\n| biv-me | landmark | found | mean mm | median | 90 % | worst |\n|---|---|---|---|---|---|---|")
+    pooled, confidences = [], []
+    for name, view in list(SERIES.items())[:3]:
+        assert view in VIEWS
+        landmarks = results[name].landmarks
+        if results[name].view != view:
+            landmarks = detect(cines[name], options.model, view=view, tta=not options.no_tta).landmarks
+        errors = errors_mm(cines[name], landmarks, guide, slices[view], view)
+        for landmark in in_view(view):
+            column = errors[:, landmark.index]
+            known = np.isfinite(column)
+            if known.any():
+                values = column[known]
+                figures = (values.mean(), np.median(values), np.quantile(values, 0.9), values.max())
+                cells = (view, f"{landmark.number} {landmark.name}", f"{known.sum()}/{len(column)}")
+                print("| " + " | ".join((*cells, *(f"{figure:.1f}" for figure in figures))) + " |")
+        known = np.isfinite(errors)
+        pooled.append(errors[known])
+        confidences.append(landmarks.confidence[known])
+    values, sure = np.concatenate(pooled), np.concatenate(confidences)
+    print(
+        f"\nAll {len(values)} points: mean {values.mean():.2f} mm, median {np.median(values):.2f}, "
+        f"90 % {np.quantile(values, 0.9):.1f}, 95 % {np.quantile(values, 0.95):.1f}."
+    )
+    ranks = np.corrcoef(values.argsort().argsort(), (-sure).argsort().argsort())[0, 1]
+    confident = values[sure >= 0.5]
+    print(
+        f"Confidence >= 0.5: {len(confident)} points, {np.mean(confident <= 5):.1%} within 5 mm; "
+        f"rank correlation of error and doubt {ranks:.2f}."
+    )
+
+
+if __name__ == "__main__":
+    main()
