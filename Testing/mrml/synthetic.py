@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from CardiacValveLandmarksLib.cine import Cine
@@ -45,7 +45,7 @@ class Result:
     landmarks: LandmarkSeries
     view: str | None
     view_confidence: float
-    warnings: list[str] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
 
 
 class TruthDetector:
