@@ -21,12 +21,14 @@ _EXCURSIONS = (
     ("Mitral, 3CH", (("anteroseptal", "anteroseptal"), ("inferolateral", "inferolateral")), "mitral"),
     ("Tricuspid, 4CH", (("tricuspid", "free wall"),), "tricuspid"),
 )
+_MITRAL_CHORDS = (("mitral_2ch_diameter", "2CH"), ("mitral_3ch_diameter", "3CH"), ("mitral_4ch_diameter", "4CH"))
+_OTHER_CHORDS = (("tricuspid_4ch_diameter", "tricuspid"), ("aortic_3ch_diameter", "aortic"))
 _SIZES = (
-    ("Mitral diameters", (("mitral_2ch_diameter", "2CH"), ("mitral_3ch_diameter", "3CH"), ("mitral_4ch_diameter", "4CH")), "mitral"),
-    ("Tricuspid and aortic diameter", (("tricuspid_4ch_diameter", "tricuspid"), ("aortic_3ch_diameter", "aortic")), None),
+    ("Mitral diameters", _MITRAL_CHORDS, "mitral"),
+    ("Tricuspid and aortic diameter", _OTHER_CHORDS, None),
     ("Mitral ring area (approximate)", (("mitral_area", ""),), "mitral"),
     ("LV length", (("lv_length", ""),), None),
-)  # fmt: skip
+)
 
 
 def _figure(width: float, height: float):
@@ -58,7 +60,7 @@ def _style(axes, title: str, unit: str) -> None:
 
 
 def _from_ed(study: Study, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(P,) at the study's phases -> times from ED to ED and values, closed. Times in ms, in % of the beat without RR."""
+    """(P,) at the study's phases -> times from ED to ED and values, closed. Times in ms, or in % of the beat."""
     start = study.ed_phase if np.isfinite(study.ed_phase) else 0.0
     since = (study.phases - start) % 1.0
     order = np.argsort(since)
@@ -176,32 +178,38 @@ def fit_chart(study: Study, view: StudyView) -> bytes | None:
     return _svg(figure)
 
 
-def _sides(study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Axes of the drawing, LPS: from the valves to the apex, and two across."""
+def atrial_view(study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(3,) unit vectors, LPS: right and up of a picture of the rings seen from the atria, and the direction looked in.
+
+    Looking from behind towards the apex, the patient's right is to the right.
+    """
     ring = study.annulus("mitral") or study.annuli[0]
-    middle = ring.nodes.mean((0, 1))
     apexes = [t.evaluate(study.phases).mean(0) for t in study.trajectories if t.landmark.valve is None]
     if apexes:
-        axis = np.mean(apexes, axis=0) - middle
+        towards = np.mean(apexes, axis=0) - ring.nodes.mean((0, 1))
     else:
         centred = ring.nodes[0] - ring.nodes[0].mean(0)
         # counter-clockwise seen from the atrium: the area vector points to the atrium
-        axis = -np.cross(centred, np.roll(centred, -1, axis=0)).sum(0)
-    axis = axis / np.linalg.norm(axis)
-    left = np.array([1.0, 0.0, 0.0]) - axis[0] * axis
-    left = left / np.linalg.norm(left)
-    return axis, left, np.cross(axis, left)
+        towards = -np.cross(centred, np.roll(centred, -1, axis=0)).sum(0)
+    towards = towards / np.linalg.norm(towards)
+    right = np.array([-1.0, 0.0, 0.0]) + towards[0] * towards
+    right = right / np.linalg.norm(right)
+    return right, np.cross(right, towards), towards
 
 
 def ring_chart(study: Study) -> bytes | None:
     """SVG of all rings from the atria and from the side, ED and ES strong, phases between faint; None without."""
     if not study.annuli:
         return None
-    axis, left, across = _sides(study)
-    moments = [(p, s, w) for p, s, w in ((study.ed_phase, "-", 2.0), (study.es_phase, (0, (4, 2)), 2.0)) if np.isfinite(p)]
+    right_hand, upwards, towards = atrial_view(study)
+    moments = [
+        (p, s, w) for p, s, w in ((study.ed_phase, "-", 2.0), (study.es_phase, (0, (4, 2)), 2.0)) if np.isfinite(p)
+    ]
     figure = _figure(11.2, 5.0)
-    # seen from the atria, looking towards the apex: left of the patient to the right of the picture
-    views = (("from the atria, towards the apex", left, across), ("from the side, apex down", left, -axis))
+    views = (
+        ("from the atria, towards the apex", right_hand, upwards),
+        ("from the side, apex down", right_hand, -towards),
+    )
     origin = study.annuli[0].nodes.mean((0, 1))
     for axes, (title, right, up) in zip(figure.subplots(1, 2), views, strict=True):
         _style(axes, f"Seen {title}", "mm")
@@ -227,6 +235,6 @@ def ring_chart(study: Study) -> bytes | None:
         axes.plot([], [], "o", color=_SOFT, markersize=5, label="node 1")
         axes.plot([], [], "x", color=_INK, markersize=4, label="landmark at ED")
         axes.set_aspect("equal", adjustable="datalim")
-        axes.set_xlabel("mm towards the patient's left", fontsize=9, color=_SOFT)
+        axes.set_xlabel("mm towards the patient's right", fontsize=9, color=_SOFT)
     figure.axes[0].legend(fontsize=8, frameon=False, loc="best")
     return _svg(figure)

@@ -52,6 +52,7 @@ h1{font-size:26px;margin:0 0 4px}h2{font-size:19px;margin:38px 0 10px;padding-to
 h3{font-size:15px;margin:18px 0 6px}p{margin:6px 0}small,.soft{color:var(--soft)}
 .row{display:flex;flex-wrap:wrap;gap:16px;align-items:flex-start}
 figure{margin:0;max-width:100%}figure img{max-width:100%;height:auto;display:block;border-radius:4px}
+.views{flex-wrap:nowrap}.views figure{flex:1 1 0}.views img{width:100%}
 figcaption{color:var(--soft);font-size:13px;margin-top:4px}
 .cards{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}
 .card{border:1px solid var(--line);border-radius:6px;padding:8px 14px;min-width:132px}
@@ -62,8 +63,10 @@ table{border-collapse:collapse;width:100%;font-size:14px}th{text-align:left;font
 th,td{border-bottom:1px solid var(--line);padding:5px 8px;vertical-align:top}
 td.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 tr.group td{background:var(--tint);font-weight:600;border-top:2px solid var(--line)}
-.flag{display:inline-block;font-size:12px;border:1px solid var(--line);border-radius:9px;padding:0 7px;color:var(--doubt)}
+.flag{display:inline-block;font-size:12px;border:1px solid var(--line);border-radius:9px;padding:0 7px;
+color:var(--doubt)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 16px;margin:6px 0}dt{color:var(--soft)}dd{margin:0}
+@media (max-width:800px){.views{flex-wrap:wrap}.views figure{flex-basis:100%}}
 @media print{body{background:#fff}main{padding:0;max-width:none}figure,tr{break-inside:avoid}}
 """
 

@@ -12,7 +12,7 @@ from ..overlay import draw_frame, region_of_interest
 from ..study import Study, StudyView
 
 _HEIGHT = 340
-_COLOURS = 64
+_GREYS = 160
 
 
 def nearest_frame(view: StudyView, own_phase: float) -> int:
@@ -69,19 +69,39 @@ def still(study: Study, view: StudyView, cine: Cine, frame: int, caption: str) -
     return stream.getvalue()
 
 
+def _palette():
+    """A palette image: greys, and each valve's colour mixed with black, grey and white as smooth edges have it.
+
+    One fixed palette for all frames: no flicker, and the few coloured pixels keep their colours.
+    """
+    from PIL import Image
+
+    greys = np.repeat(np.linspace(0, 255, _GREYS)[:, None], 3, axis=1)
+    mixed = [
+        255 * np.array(colour) * part + base * (1 - part)
+        for colour in VALVE_COLOURS.values()
+        for base in (0, 128, 255)
+        for part in np.linspace(0.2, 1, 6)
+    ]
+    palette = np.zeros((256, 3), np.uint8)
+    colours = np.vstack([greys, mixed]).round().astype(np.uint8)
+    palette[: len(colours)] = colours
+    image = Image.new("P", (1, 1))
+    image.putpalette(palette.ravel().tolist())
+    return image
+
+
 def moving(view: StudyView, cine: Cine) -> bytes:
     """GIF of the whole beat at half its speed, around the landmarks."""
     from PIL import Image
 
-    crop = region_of_interest(cine, view.landmarks)
+    crop, palette = region_of_interest(cine, view.landmarks), _palette()
     images = []
     for frame in range(cine.n_frames):
         image = draw_frame(cine, view.landmarks, frame, crop=crop, caption=f"{frame + 1}/{cine.n_frames}")
         size = (max(1, round(image.width * _HEIGHT / image.height)), _HEIGHT)
         image = image.resize(size, Image.Resampling.LANCZOS)
-        # one palette for all frames, without dithering: no flicker, a smaller file
-        images.append(image.quantize(_COLOURS, dither=Image.Dither.NONE) if not images else image)
-    images = [images[0]] + [i.quantize(palette=images[0], dither=Image.Dither.NONE) for i in images[1:]]
+        images.append(image.quantize(palette=palette, dither=Image.Dither.NONE))
     beat = view.rr_ms if np.isfinite(view.rr_ms) else 1000.0
     stream = io.BytesIO()
     images[0].save(

@@ -146,7 +146,7 @@ def _views(study: Study, cines: Mapping[str, Cine]) -> Html:
         caption = f"{view.view}, the whole beat at half speed"
         data = pictures.moving(view, cine)
         figures.append(tag("figure", picture(data, "image/gif", caption), tag("figcaption", caption)))
-        parts.append(tag("div", *figures, class_="row"))
+        parts.append(tag("div", *figures, class_="row views"))
     numbers = sorted({t.landmark.number for t in study.trajectories})
     legend = "; ".join(f"{n} {by_number(n).name}" for n in numbers)
     parts.append(
@@ -165,6 +165,8 @@ def _told(view: StudyView) -> str:
         return "the view was stated"
     if view.recognised is None:
         return "the view was not recognised"
+    if not np.isfinite(view.recognised_confidence):
+        return "the view was given with the landmarks"
     return f"recognised with confidence {view.recognised_confidence:.2f}"
 
 
@@ -235,8 +237,10 @@ def _measures(study: Study) -> Html:
 
 
 def _measure(m: Measure) -> Html:
-    flags = [name for name, on in (("assumed shape", m.assumed), ("approximate", m.approximate and not m.assumed)) if on]
-    points = "landmarks " + ", ".join(map(str, m.landmarks))
+    flags = [
+        name for name, on in (("assumed shape", m.assumed), ("approximate", m.approximate and not m.assumed)) if on
+    ]
+    points = ("landmarks " if len(m.landmarks) > 1 else "landmark ") + ", ".join(map(str, m.landmarks))
     by_hand = m.provenance.get("manual", 0)
     if by_hand:
         points += f" ({by_hand} of {sum(m.provenance.values())} points placed by hand)"
@@ -259,7 +263,7 @@ def _fits(study: Study) -> Html:
             _chart(
                 charts.fit_chart(study, view),
                 "paths",
-                "Dots: the points of the frames; red crosses: points the fit trusts little; down and right in the image.",
+                "Dots: points of the frames; red crosses: points the fit trusts little; down and right: in the image.",
             )
         )
     flagged = {

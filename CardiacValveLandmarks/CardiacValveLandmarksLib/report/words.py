@@ -43,8 +43,8 @@ def assumptions(study: Study) -> list[str]:
         }.get(study.settings.alignment, study.settings.alignment)
         + ".",
         "± is one standard deviation from the scatter of the points about their fitted paths (rings: and from what "
-        f"breath-holds shift, {study.settings.breathhold_sd_mm:g} mm assumed). A mistake the model makes in every frame "
-        "is not in it.",
+        f"breath-holds shift, {study.settings.breathhold_sd_mm:g} mm assumed). A mistake the model makes in every "
+        "frame is not in it.",
     ]
     if study.trajectories:
         orders = {t.view: (t.order, t.order_given) for t in study.trajectories}
@@ -77,7 +77,7 @@ def provenance(study: Study) -> str:
 
 
 def quantity(value: float, uncertainty: float = float("nan")) -> str:
-    """"13.6 ± 0.4"; a dash where there is no value."""
+    """ "13.6 ± 0.4"; a dash where there is no value."""
     if not np.isfinite(value):
         return "–"
     return f"{value:.1f} ± {uncertainty:.1f}" if np.isfinite(uncertainty) else f"{value:.1f}"

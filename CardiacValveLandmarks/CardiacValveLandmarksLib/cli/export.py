@@ -1,0 +1,66 @@
+"""`cvl export`: a study.json in other formats. No images are needed."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_parser(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "export",
+        help="a study.json in other formats",
+        description="Writes a study in other formats, a folder for each. Needs no images.",
+    )
+    parser.add_argument("study", metavar="study.json")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR")
+    add_export_options(parser, None)
+    parser.set_defaults(run=run)
+
+
+def add_export_options(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """The options of every command that exports."""
+    group = parser.add_argument_group("export")
+    group.add_argument(
+        "--formats",
+        default=default,
+        required=default is None,
+        metavar="LIST",
+        help="of csv, json, npz, vtk, vtkhdf, febio, abaqus, bivme, dicom-sr, or all"
+        + (f"; default: {default}" if default else ""),
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
+    group.add_argument("--identify", action="store_true", help="file names and UIDs may go into the files")
+    group.add_argument(
+        "--rr", type=float, metavar="MS", help="length of the beat for FEM files, instead of the study's"
+    )
+    group.add_argument("--guide-points", metavar="DIR", help="biv-me set whose valve rows are to be replaced")
+    group.add_argument("--dicom", metavar="DIR", help="the study's images, for dicom-sr (with --identify)")
+
+
+def export_options(options: argparse.Namespace, **changes):
+    """ExportOptions of the command line."""
+    from ..errors import UsageError
+    from ..export import ExportOptions
+
+    if options.rr is not None and not options.rr > 0:
+        raise UsageError(f"--rr: expected milliseconds above 0, found {options.rr:g}.")
+    names = ("identify", "overwrite", "guide_points", "dicom")
+    return ExportOptions(**{**{n: getattr(options, n) for n in names}, "rr_ms": options.rr, **changes})
+
+
+def run(options: argparse.Namespace) -> int:
+    from ..export import export_study, parse_formats
+    from ..study_io import study_from_json
+
+    exporting = export_options(options)
+    formats, left_out = parse_formats(options.formats, exporting)
+    study = study_from_json(options.study)
+    if options.formats == "all":
+        unfit = {f: reason for f in formats if (reason := f.unfit(study, exporting))}
+        left_out = (*left_out, *(f"{f.key} is left out: {reason}." for f, reason in unfit.items()))
+        formats = tuple(f for f in formats if f not in unfit)
+    written = export_study(study, options.output, formats, exporting)
+    for line in left_out:
+        print(line)
+    print(f"{len(written)} files in {options.output}: {', '.join(f.key for f in formats)}")
+    return 0

@@ -1,0 +1,132 @@
+"""`cvl study`: an examination's cines to landmarks, trajectories, rings, measures, files and a report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from .detect import add_detection_options
+from .export import add_export_options, export_options
+from .progress import ProgressBar
+
+#: those that need nothing but what is installed with the package
+DEFAULT_FORMATS = "csv,json,npz,febio,abaqus"
+_PRINTED = ("mapse_mean", "mapse_mean_4ch", "tapse", "lv_length_ed", "longitudinal_shortening", "mitral_area_ed")
+
+
+def add_parser(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "study",
+        help="views of one examination to moving rings, measures, FEM files and a report",
+        description="Finds the views in FOLDER, their landmarks, trajectories and rings, measures, and writes "
+        "study.json, report.html and a folder for each format.",
+    )
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="the examination (DICOM, NIfTI, .seq.nrrd)")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR")
+    for view in ("2CH", "3CH", "4CH"):
+        parser.add_argument(
+            f"--{view.lower()}", dest=f"path_{view}", metavar="PATH", help=f"the {view}, where it is not to be found"
+        )
+    add_detection_options(parser)
+    add_export_options(parser, DEFAULT_FORMATS)
+    group = parser.add_argument_group("study")
+    group.add_argument("--order", type=int, metavar="N", help="harmonics of the paths; default: from the frame count")
+    group.add_argument(
+        "--align", default="phase", choices=("phase", "es", "ed-es"), help="how views are brought together"
+    )
+    group.add_argument("--ring", default="fourier", choices=("fourier", "circle", "spline"), help="mitral ring")
+    group.add_argument("--nodes", type=int, default=32, metavar="N", help="nodes of every ring")
+    group.add_argument("--phases", type=int, metavar="N", help="phases of rings and curves; default: the most frames")
+    group.add_argument("--apply-shifts", action="store_true", help="correct the estimated breath-hold shifts")
+    group.add_argument("--no-motion-check", action="store_true", help="do not compare points with the images' motion")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, detector=None) -> int:
+    """detector: cine -> landmarks and warnings, instead of the model of the options (tests, other sources)."""
+    from ..export import parse_formats
+    from ..report import Origin
+    from ..study import StudySettings
+    from ..study_run import check_output, read_examination, run_study
+
+    # a DICOM SR needs the images themselves: they are at hand here
+    dicom = options.dicom or (options.folder if options.identify else None)
+    exporting = export_options(options, dicom=dicom)
+    formats, unavailable = parse_formats(options.formats, exporting)
+    check_output(Path(options.output), formats, options.overwrite)
+    origin = Origin()
+    if detector is None:
+        detector, origin = _model(options)
+    stated = {v: p for v in ("2CH", "3CH", "4CH") if (p := getattr(options, f"path_{v}")) is not None}
+    examination = read_examination(options.folder, stated, options.identify)
+    for cine in examination.cines:
+        print(f"{cine.name}: {cine.n_frames} frames, {cine.source}")
+    for skipped in examination.skipped:
+        print(f"not used: {skipped.source}: expected {skipped.expected}; found {skipped.found}", file=sys.stderr)
+    settings = StudySettings(
+        order=options.order,
+        alignment=options.align,
+        ring_method=options.ring,
+        nodes=options.nodes,
+        phases=options.phases,
+        apply_shifts=options.apply_shifts,
+        motion_check=not options.no_motion_check,
+    )
+    with ProgressBar("study") as bar:
+        result = run_study(
+            examination,
+            options.output,
+            detector,
+            settings=settings,
+            formats=formats,
+            options=exporting,
+            origin=origin,
+            progress=lambda what, done, total: bar.update(done, total),
+        )
+    _summarise(result.study)
+    for line in (*unavailable, *result.left_out):
+        print(line)
+    print(
+        f"Written to {options.output}: {', '.join(p.name for p in result.written if p.parent == Path(options.output))}"
+    )
+    # what was asked for by name and cannot be had is a failure, though all else is written
+    by_name = options.formats not in (DEFAULT_FORMATS, "all")
+    return 3 if result.left_out and by_name else 0
+
+
+def _model(options: argparse.Namespace):
+    """The detector of the options and, for the report, where its landmarks come from."""
+    from ..detection import detect
+    from ..models.catalogue import resolve_model
+    from ..report import Origin
+
+    spec = resolve_model(options.model)
+
+    def detector(cine):
+        return detect(cine, options.model, "auto", options.engine, options.device, not options.no_tta)
+
+    details = {
+        "Model": f"{spec.id}, sha256 {spec.checksum}",
+        "Detection": f"engine {options.engine}, device {options.device}, "
+        + ("without the test-time ensemble" if options.no_tta else "with the test-time ensemble"),
+    }
+    return detector, Origin(spec.title, spec.synthetic_only, details)
+
+
+def _summarise(study) -> None:
+    views = ", ".join(f"{v.view} ({v.name})" for v in study.views)
+    missing = [v for v in ("2CH", "3CH", "4CH") if study.view(v) is None]
+    print(f"views: {views}" + (f"; missing: {', '.join(missing)}" if missing else ""))
+    for ring in study.annuli:
+        print(f"{ring.valve} ring: {ring.method}{', assumed' if ring.assumed else ''}")
+    for refusal in study.refused:
+        print(f"no {refusal.valve} ring: {refusal.reason}")
+    for key in _PRINTED:
+        measure = study.measure(key)
+        if measure is not None and np.isfinite(measure.value):
+            print(f"{measure.name}: {measure.value:.1f} ± {measure.uncertainty:.1f} {measure.unit}")
+    for warning in study.warnings:
+        print(f"note: {warning}")

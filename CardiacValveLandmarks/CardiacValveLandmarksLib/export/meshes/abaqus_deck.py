@@ -1,0 +1,126 @@
+"""Abaqus and CalculiX decks (.inp): every line of the user's stays as it is, two *INCLUDE lines are added."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import InputError
+from ..abaqus_text import amplitudes, boundary
+
+
+def read(path: Path) -> AbaqusDeck:
+    try:
+        # byte for byte: decks may be in any one-byte encoding
+        return AbaqusDeck(path, path.read_bytes().decode("latin-1"))
+    except OSError as error:
+        raise InputError(path, "a deck that can be read", str(error)) from error
+
+
+def _keyword(line: str) -> tuple[str, dict[str, str]]:
+    """("*NSET", {"NSET": "rim", "GENERATE": ""}): upper case but for values."""
+    parts = [part.strip() for part in line.split(",")]
+    options = {}
+    for part in parts[1:]:
+        name, _, value = part.partition("=")
+        options[name.strip().upper()] = value.strip().strip('"')
+    return parts[0].upper().replace(" ", ""), options
+
+
+class AbaqusDeck:
+    """A deck with global node numbers (no parts and instances)."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._lines = text.splitlines(keepends=True)
+        self._points: dict[int, np.ndarray] = {}
+        #: upper-case name -> (name as written, ids)
+        self._sets: dict[str, tuple[str, list[int]]] = {}
+        self._first_step = self._end_of_step = None
+        self._includes = False
+        self._scan()
+        if not self._points:
+            raise InputError(
+                path, "nodes (*NODE)", "none" + (" (they may be in an *INCLUDE)" if self._includes else "")
+            )
+
+    def _scan(self) -> None:
+        word, options = "", {}
+        for number, line in enumerate(self._lines):
+            stripped = line.strip()
+            if not stripped or stripped.startswith("**"):
+                continue
+            try:
+                if stripped.startswith("*"):
+                    word, options = _keyword(stripped)
+                    self._start(word, number)
+                elif word == "*NODE":
+                    parts = stripped.split(",")
+                    node = int(parts[0])
+                    self._points[node] = np.array([float(part) if part.strip() else 0.0 for part in parts[1:4]])
+                    if "NSET" in options:
+                        self._add(options["NSET"], [node])
+                elif word == "*NSET":
+                    self._add(options.get("NSET", ""), self._members(stripped, "GENERATE" in options))
+            except (ValueError, IndexError) as error:
+                raise InputError(
+                    self._path, f"an Abaqus deck; line {number + 1}", f"{stripped[:60]!r}: {error}"
+                ) from error
+
+    def _start(self, word: str, number: int) -> None:
+        if word in ("*PART", "*INSTANCE", "*ASSEMBLY"):
+            raise InputError(
+                self._path,
+                "a deck with node numbers for the whole model",
+                f"{word} in line {number + 1}",
+                "Write the model without parts and assemblies (in Abaqus/CAE: model attributes).",
+            )
+        self._includes |= word == "*INCLUDE"
+        if word == "*STEP" and self._first_step is None:
+            self._first_step = number
+        if word == "*ENDSTEP" and self._end_of_step is None:
+            self._end_of_step = number
+
+    def _members(self, line: str, generate: bool) -> list[int]:
+        words = [part.strip() for part in line.split(",") if part.strip()]
+        if generate:
+            start, stop, *step = (int(w) for w in words)
+            return list(range(start, stop + 1, step[0] if step else 1))
+        members: list[int] = []
+        for w in words:
+            members += [int(w)] if w.lstrip("+").isdigit() else self._sets.get(w.upper(), (w, []))[1]
+        return members
+
+    def _add(self, name: str, ids: list[int]) -> None:
+        self._sets.setdefault(name.upper(), (name, []))[1].extend(ids)
+
+    def set_names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self._sets.values())
+
+    def nodes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        ids = list(dict.fromkeys(self._sets[name.upper()][1]))
+        missing = [node for node in ids if node not in self._points]
+        if missing:
+            raise InputError(self._path, f"the nodes of set {name}", f"no node {missing[0]} in the file")
+        return np.array(ids, dtype=int), np.array([self._points[node] for node in ids]).reshape(-1, 3)
+
+    def write(self, path: Path, prefix: str, ids, times, displacement, distance) -> tuple[str, ...]:
+        before, within = (path.with_name(f"{path.stem}_{part}.inp") for part in ("amplitudes", "boundary"))
+        numbers = [int(node) for node in ids]
+        before.write_text(amplitudes(numbers, times, displacement, prefix), encoding="ascii")
+        within.write_text(boundary(numbers, prefix), encoding="ascii")
+        lines = list(self._lines)
+        if lines and not lines[-1].endswith(("\n", "\r")):
+            lines[-1] += "\n"
+        end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
+        remarks = []
+        if self._first_step is None or self._end_of_step is None:
+            lines.append(f"*INCLUDE, INPUT={before.name}{end}")
+            remarks.append(f"The deck has no step: include {within.name} in the step that is to move the nodes.")
+        else:
+            lines.insert(self._end_of_step, f"*INCLUDE, INPUT={within.name}{end}")
+            lines.insert(self._first_step, f"*INCLUDE, INPUT={before.name}{end}")
+            remarks.append(f"The first step moves the nodes; its time should reach {times[-1]:g} s.")
+        path.write_bytes("".join(lines).encode("latin-1"))
+        return tuple(remarks)
