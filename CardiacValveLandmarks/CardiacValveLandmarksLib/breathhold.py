@@ -25,7 +25,7 @@ APEX_SD_MM = 4.0
 _HALF_LENGTH_MM = 65.0
 _STEP_MM = 1.5
 #: length over which profiles along a line are alike, mm: neighbouring samples are not independent
-_CORRELATION_MM = 10.0
+_CORRELATION_MM = 16.0
 _BLUR_MM = (4.0, 2.0)
 _PHASES = 6
 #: disagreement of normalised profiles: assumed at first, and within what bounds the solution's own is believed
@@ -199,11 +199,16 @@ def _blurred(view: ShiftView, blur_mm: float) -> np.ndarray:
 
 
 def _profile(geometry: SliceGeometry, frames: np.ndarray, line: np.ndarray) -> np.ndarray:
-    """(P, n) intensities along the line; NaN outside the image."""
-    from scipy.ndimage import map_coordinates
-
-    pixels = geometry.to_pixels(line).T
-    return np.array([map_coordinates(f, pixels, order=1, mode="constant", cval=np.nan) for f in frames])
+    """(P, n) intensities of (P, H, W) frames along the (n, 3) line, bilinear; NaN outside the image."""
+    pixels = geometry.to_pixels(line)
+    last = np.array(frames.shape[1:]) - 1
+    inside = ((pixels >= 0) & (pixels <= last)).all(1)
+    low = np.clip(np.floor(pixels).astype(int), 0, np.maximum(last - 1, 0))
+    high = np.minimum(low + 1, last)
+    (down, right) = (pixels - low).T
+    upper = frames[:, low[:, 0], low[:, 1]] * (1 - right) + frames[:, low[:, 0], high[:, 1]] * right
+    lower = frames[:, high[:, 0], low[:, 1]] * (1 - right) + frames[:, high[:, 0], high[:, 1]] * right
+    return np.where(inside, upper * (1 - down) + lower * down, np.nan)
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -77,8 +77,6 @@ def _find(source, target, start: np.ndarray, half, reach, margin) -> np.ndarray 
 
     Sought about `start`: the landmark of the target frame must not lead the search.
     """
-    from scipy.signal import fftconvolve
-
     whole = np.round(start).astype(int)
     fraction = start - whole
     centre = whole + margin
@@ -89,12 +87,12 @@ def _find(source, target, start: np.ndarray, half, reach, margin) -> np.ndarray 
     energy = (centred**2).sum()
     if energy <= 1e-12 * max(float((patch**2).sum()), 1e-300):
         return None
-    ones = np.ones_like(patch)
-    products = fftconvolve(field, centred[::-1, ::-1], mode="valid")
-    sums = fftconvolve(field, ones, mode="valid")
-    squares = fftconvolve(field**2, ones, mode="valid")
-    variance = squares - sums**2 / patch.size
-    correlation = products / np.sqrt(np.maximum(variance, 1e-9 * energy) * energy)
+    windows = np.lib.stride_tricks.sliding_window_view(field, patch.shape)
+    places = windows.shape[:2]
+    windows = windows.reshape(-1, patch.size)
+    variance = np.einsum("ij,ij->i", windows, windows) - windows.sum(1) ** 2 / patch.size
+    correlation = windows @ centred.ravel() / np.sqrt(np.maximum(variance, 1e-9 * energy) * energy)
+    correlation = correlation.reshape(places)
     row, column = np.unravel_index(np.argmax(correlation), correlation.shape)
     if correlation[row, column] < _LOWEST_CORRELATION:
         return None
