@@ -79,4 +79,14 @@ def find(
     present = (strength >= PRESENT_SHARE) & shown & inside
     raw = fit.undo_positions(members[0]) if not tta else None
     facts = {"symmetries": len(symmetries), "absent_radius_pixels": ABSENT_PIXELS}
-    return Found(positions, strength, confidence, chosen, scores, present, raw, facts, tuple(warnings))
+    return Found(
+        positions,
+        strength,
+        confidence,
+        chosen,
+        scores,
+        present,
+        raw_points=raw,
+        facts=facts,
+        warnings=tuple(warnings),
+    )

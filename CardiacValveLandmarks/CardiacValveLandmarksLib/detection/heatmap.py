@@ -20,8 +20,8 @@ from .result import VIEW_CONFIDENCE, Cancel, Found, Progress
 
 #: pixel spacings (mm) that are tried where a file states none
 SPACINGS_TRIED = (1.0, 1.25, 1.5, 1.8)
-#: a landmark is present where the ensemble's heat-map reaches this (Xue 2021 uses 0.1 for one image)
-PRESENCE = 0.2
+#: without a calibration: a landmark is present where the ensemble's heat-map reaches this (Xue 2021)
+PRESENCE = 0.1
 #: members of the ensemble further than this (mm) from its geometric median do not enter the mean
 CONSENSUS_MM = 8.0
 #: two points of one valve closer than this (mm) cannot both be right
@@ -52,6 +52,7 @@ class HeatmapDetector:
         self.symmetries = SETS[spec.symmetries] if tta else (IDENTITY,)
         self.size = spec.input.size or (160, 160)
         self._progress, self._cancel = progress, cancel
+        self._presence = spec.decision.presence if spec.decision else PRESENCE
         self._channels = np.array([number - 1 for number in spec.landmarks])
         self._done, self._total = 0, cine.n_frames * len(self.symmetries)
 
@@ -132,7 +133,7 @@ class HeatmapDetector:
         scores, _ = self._view_scores(look)
         columns = self._columns(view or max(scores, key=scores.get))
         weight = look.peaks[0][:, columns]
-        weight = np.where(weight > PRESENCE, weight, 0)
+        weight = np.where(weight > self._presence, weight, 0)
         if weight.sum() <= 0:
             return near
         places = wide.undo_positions(look.positions[0][:, columns])
@@ -222,9 +223,8 @@ class HeatmapDetector:
             None,
             scores,
             empty > 0,
-            None,
-            facts,
-            tuple(warnings),
+            facts=facts,
+            warnings=tuple(warnings),
         )
 
     def _decide(
@@ -241,7 +241,7 @@ class HeatmapDetector:
         rms = np.sqrt(
             (look.peaks * ((look.positions - place) ** 2).sum(-1)).sum(0) / np.maximum(look.peaks.sum(0), 1e-9)
         )
-        certainty = np.clip(mean_maps.peak / 0.75, 0, 1) * np.exp(-((rms * pixel_mm / 6.0) ** 2))
+        certainty = self._certainty(mean_maps.peak, rms * pixel_mm)
         positions = np.full((frames, N_LANDMARKS, 2), np.nan)
         strength, confidence = np.zeros((2, frames, N_LANDMARKS))
         positions[:, self._channels] = window.undo_positions(place)
@@ -249,12 +249,31 @@ class HeatmapDetector:
         confidence[:, self._channels] = certainty
         shown = np.zeros(N_LANDMARKS, bool)
         shown[[landmark.index for landmark in in_view(view)]] = True
-        present = (strength >= PRESENCE) & shown
+        present = (strength >= self._presence) & shown
         # outside the image there is nothing to see
         inside = (positions >= -0.5) & (positions <= np.array(self.cine.shape) - 0.5)
         present &= inside.all(-1)
         self._doubt_short_valves(view, window, positions, present, confidence, warnings)
-        return Found(positions, strength, confidence, view, scores, present, None, facts, tuple(warnings))
+        scatter = np.full((frames, N_LANDMARKS), np.nan)
+        scatter[:, self._channels] = rms * pixel_mm
+        return Found(
+            positions,
+            strength,
+            confidence,
+            view,
+            scores,
+            present,
+            spread_mm=scatter,
+            facts=facts,
+            warnings=tuple(warnings),
+        )
+
+    def _certainty(self, peak: np.ndarray, spread_mm: np.ndarray) -> np.ndarray:
+        """Confidence in [0, 1] from the ensemble's peak and the spread of its members."""
+        if self.spec.decision is None:
+            return np.clip(peak / 0.75, 0, 1) * np.exp(-((spread_mm / 6.0) ** 2))
+        a, b, c = self.spec.decision.confidence
+        return 1 / (1 + np.exp(-np.clip(a + b * peak + c * np.minimum(spread_mm, 30.0), -30, 30)))
 
     def _doubt_short_valves(self, view, window, positions, present, confidence, warnings) -> None:
         pixel_mm = (self.spec.input.spacing_mm or 1.0) / np.array(window.step)

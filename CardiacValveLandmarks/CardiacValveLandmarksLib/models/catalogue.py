@@ -15,7 +15,7 @@ from .architectures import ARCHITECTURES, OWN_GRAPH
 from .cache import cache_folder, checksums
 from .conversion import known_architecture
 from .engine import OnnxEngine
-from .spec import RESOURCES, ModelSpec, spec_from_entry
+from .spec import RESOURCES, Decision, ModelSpec, spec_from_entry
 from .weights import check_shapes, file_kind, read_state_dict
 
 CATALOGUE_VERSION = 1
@@ -156,6 +156,7 @@ def _guess_entry(path: Path, checksum: str, changes: Mapping, given: Path) -> di
         "citation": "unknown",
         "intended_use": "As its author says.",
         "synthetic_only": False,
+        "decision": None,
     }
     architecture = OWN_GRAPH
     if kind == "state-dict":
@@ -164,7 +165,7 @@ def _guess_entry(path: Path, checksum: str, changes: Mapping, given: Path) -> di
         architecture = _architecture_of_graph(path)
     if architecture != OWN_GRAPH:
         template = next(model for model in list_models() if model.architecture == architecture)
-        return {**template.entry(), **own}
+        return {**template.entry(), **own, "decision": template.entry()["decision"]}
     if "landmarks" not in changes:
         raise ModelError(
             path,
@@ -248,11 +249,21 @@ def record_checksum(model_id: str, catalogue: Path | None = None) -> ModelSpec:
 
     `python -m CardiacValveLandmarksLib.models.catalogue ID`, after training new built-in weights.
     """
+    path = find_model(model_id).weights_path
+    (sha256,) = checksums(path, "sha256")
+    return _record(model_id, catalogue, sha256=sha256, size=path.stat().st_size)
+
+
+def record_decision(model_id: str, decision: Decision, catalogue: Path | None = None) -> ModelSpec:
+    """For developers: write a built-in model's calibration (training.calibrate) into the package's catalogue."""
+    return _record(model_id, catalogue, decision=decision)
+
+
+def _record(model_id: str, catalogue: Path | None, **changes) -> ModelSpec:
     spec = find_model(model_id)
     if spec.origin != "built-in":
         raise UsageError(f"{model_id} is not built in.")
-    (sha256,) = checksums(spec.weights_path, "sha256")
-    new = replace(spec, sha256=sha256, size=spec.weights_path.stat().st_size)
+    new = replace(spec, **changes)
     path = catalogue or RESOURCES / "models.json"
     _write_catalogue(path, [new.entry() if e["id"] == model_id else dict(e) for e in _read_catalogue(path)])
     return new

@@ -43,9 +43,7 @@ class HeatmapNet(nn.Module):
         self.widths = tuple(widths)
         self.stem = nn.Conv2d(4, widths[0], 3, 1, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(widths[0])
-        self.down = nn.ModuleList(
-            [_Block(widths[0], widths[0])] + [_Block(a, b, 2) for a, b in pairwise(widths)]
-        )
+        self.down = nn.ModuleList([_Block(widths[0], widths[0])] + [_Block(a, b, 2) for a, b in pairwise(widths)])
         self.bottom = _Block(widths[-1], widths[-1])
         self.told = nn.Linear(3, widths[-1])
         self.up = nn.ModuleList(_Block(b + a, a) for a, b in zip(widths[-2::-1], widths[:0:-1], strict=True))

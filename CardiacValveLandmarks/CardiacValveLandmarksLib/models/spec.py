@@ -37,6 +37,18 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """How a heat-map model's answer is judged, calibrated on synthetic cines.
+
+    presence: the ensemble's heat-map reaches this where the landmark is there. confidence: (a, b, c), the logistic
+    of a + b peak + c spread, spread in mm: the share of such points within 5 mm of the truth.
+    """
+
+    presence: float
+    confidence: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """One model of the catalogue; the fields of resources/models.schema.json, and
 
@@ -60,6 +72,7 @@ class ModelSpec:
     md5: str | None
     intended_use: str
     synthetic_only: bool
+    decision: Decision | None
     origin: str = "built-in"
     path: Path | None = None
     checksum: str = ""
@@ -80,7 +93,22 @@ class ModelSpec:
             del entry[name]
         entry["landmarks"] = list(self.landmarks)
         entry["input"]["size"] = None if self.input.size is None else list(self.input.size)
+        if self.decision is not None:
+            entry["decision"]["confidence"] = list(self.decision.confidence)
         return entry
+
+
+def _is_decision(value: object) -> bool:
+    if not isinstance(value, Mapping) or set(value) != {"presence", "confidence"}:
+        return False
+    numbers = value["confidence"]
+    return (
+        isinstance(value["presence"], (int, float))
+        and 0 < value["presence"] < 1
+        and isinstance(numbers, list)
+        and len(numbers) == 3
+        and all(isinstance(number, (int, float)) for number in numbers)
+    )
 
 
 _CHECKS = {
@@ -97,6 +125,7 @@ _CHECKS = {
     "sha256": lambda value: value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)),
     "md5": lambda value: value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value)),
     "synthetic_only": lambda value: isinstance(value, bool),
+    "decision": lambda value: value is None or _is_decision(value),
     "input.spacing_mm": lambda value: value is None or (isinstance(value, (int, float)) and value > 0),
     "input.size": lambda value: (
         value is None
@@ -131,10 +160,11 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
             raise ModelError(where, f"a valid {name!r} (see models.schema.json)", repr(flat[name]))
     if entry["file"] is None and entry["source"] is None:
         raise ModelError(where, "a file or a source", f"neither for {entry['id']}")
-    size = entry["input"]["size"]
+    size, decision = entry["input"]["size"], entry["decision"]
     return ModelSpec(
         **{
             **entry,
+            "decision": decision and Decision(decision["presence"], tuple(decision["confidence"])),
             "landmarks": tuple(entry["landmarks"]),
             "input": InputSpec(**{**entry["input"], "size": tuple(size) if size else None}),
         },

@@ -1,0 +1,89 @@
+"""When is a landmark there, and how sure is its place: a heat-map model's decision, calibrated on synthetic cines.
+
+    python -m CardiacValveLandmarksLib.training.calibrate ID
+
+draws synthetic patients no shard and no evaluation uses, half of them with unusual anatomy and poor images, and writes
+the decision into the package's catalogue. For developers, after training new built-in weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import optimize
+
+from ..detection.heatmap import HeatmapDetector
+from ..landmarks import VIEWS, view_mask
+from ..models.catalogue import record_decision, resolve_model
+from ..models.engine import open_engine
+from ..models.spec import Decision
+from ..phantom.cines import synthetic_study
+from ..phantom.planes import OTHER_VIEWS
+
+#: calibration studies have seeds from here on
+FIRST_SEED = 2_000_000
+#: "sure" means closer than this
+NEAR_MM = 5.0
+
+
+def collect(model: str, studies: int, frames: int = 4) -> dict[str, np.ndarray]:
+    """Peak, spread (mm) and error (mm, NaN where the landmark is not there) of every landmark of the stated view.
+
+    Every fourth cine is a plane that is none of the views, with a view stated wrongly: nothing is there.
+    """
+    spec = resolve_model(model)
+    engine = open_engine(spec.path, spec.architecture, checksum=spec.checksum)
+    columns: dict[str, list[np.ndarray]] = {"peak": [], "spread": [], "error": []}
+    for index in range(studies):
+        hard = index % 2 == 1
+        kinds = (*VIEWS, OTHER_VIEWS[index % len(OTHER_VIEWS)])
+        study = synthetic_study(
+            FIRST_SEED + index,
+            kinds=kinds,
+            frames=frames,
+            width=1.6 if hard else 1.0,
+            contrast_width=1.6 if hard else 0.8,
+        )
+        for item in study.items:
+            view = item.kind if item.kind in VIEWS else VIEWS[index % 3]
+            found = HeatmapDetector(item.cine, spec, engine, True, None, None).find(view)
+            shown = view_mask(view)
+            gap = np.linalg.norm((found.positions - item.truth.positions) * item.cine.spacing, axis=-1)
+            columns["peak"].append(found.strength[:, shown].ravel())
+            columns["spread"].append(found.spread_mm[:, shown].ravel())
+            columns["error"].append(gap[:, shown].ravel())
+    return {name: np.concatenate(values) for name, values in columns.items()}
+
+
+def fit_decision(peak: np.ndarray, spread: np.ndarray, error: np.ndarray) -> Decision:
+    """presence: the threshold that is right most often, absent and present counted alike. confidence: the logistic
+    that best predicts an error under 5 mm among the present above the threshold (maximum likelihood, light ridge)."""
+    there = np.isfinite(error)
+    thresholds = np.linspace(0.05, 0.5, 91)
+    right = [((peak[there] >= t).mean() + (peak[~there] < t).mean()) / 2 for t in thresholds]
+    # the middle of the best stretch
+    best = np.flatnonzero(np.array(right) >= max(right) - 1e-3)
+    presence = float(thresholds[best[len(best) // 2]])
+    used = there & (peak >= presence)
+    features = np.column_stack([np.ones(used.sum()), peak[used], np.minimum(spread[used], 30)])
+    near = error[used] <= NEAR_MM
+
+    def cost(weights: np.ndarray) -> float:
+        logit = features @ weights
+        return float(np.logaddexp(0, np.where(near, -logit, logit)).sum() + 0.05 * (weights**2).sum())
+
+    fitted = optimize.minimize(cost, np.array([0.0, 2.0, -0.3]))
+    return Decision(round(presence, 3), tuple(round(float(value), 4) for value in fitted.x))
+
+
+def main(arguments: list[str]) -> int:
+    for model in arguments:
+        decision = fit_decision(**collect(model, 60))
+        record_decision(model, decision)
+        print(f"{model}: presence from {decision.presence}, confidence {decision.confidence}")
+    return 0
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.exit(main(sys.argv[1:]))
