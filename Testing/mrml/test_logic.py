@@ -200,8 +200,12 @@ def test_doubtful_is_worst_first_over_all_views(logic, detector, sequences):
     logic.detect(sequences)
     assert [found[:3] for found in logic.doubtful()] == [("4CH", 8, 9), ("3CH", 3, 7), ("2CH", 0, 2)]
     assert logic.doubtful("3CH") == [("3CH", 3, 7, "confidence 0.30")]
+    sequence = logic._current().view("3CH").nodes.sequence
+    labels = [sequence.GetNthDataNode(frame).GetNthControlPointLabel(6) for frame in range(16)]
+    assert labels[3] == "AV sept ?" and set(labels) == {"AV sept ?", "AV sept"}
     logic.setPosition("3CH", 3, 7, logic.landmarks("3CH")[0][3, 6], spread=0)
     assert logic.doubtful("3CH") == []
+    assert sequence.GetNthDataNode(3).GetNthControlPointLabel(6) == "AV sept *"
     assert logic.pathDistances("3CH").shape == (16, 11)
 
 

@@ -23,7 +23,7 @@ from .scene import ATTRIBUTE_KIND, ATTRIBUTE_VIEW, PREFIX, flip, in_scene, seque
 
 #: facts of a Cine that a sequence node has no place for
 _ATTRIBUTE_FACTS = PREFIX + "Cine"
-_KIND = "cine"
+KIND = "cine"
 #: what Slicer's MultiVolumeImporter leaves on the sequence
 _LABELS = "MultiVolume.FrameLabels"
 _UNITS = "MultiVolume.FrameIdentifyingDICOMTagUnits"
@@ -113,7 +113,7 @@ def sequence_from_cine(cine: Cine, scene=None):
         "attributes": dict(cine.attributes),
     }
     sequence.SetAttribute(_ATTRIBUTE_FACTS, json.dumps(facts))
-    sequence.SetAttribute(ATTRIBUTE_KIND, _KIND)
+    sequence.SetAttribute(ATTRIBUTE_KIND, KIND)
     if cine.view is not None:
         sequence.SetAttribute(ATTRIBUTE_VIEW, cine.view)
     browser = make_browser(sequence)

@@ -39,8 +39,12 @@ _PREDICTION = PREFIX + "Prediction"
 _DECISIONS = PREFIX + "Decisions"
 #: a stored point this far from where its attributes put it was moved without this module, mm
 _MOVED_MM = 1e-3
-#: added to a point's name in the slice view
+#: added to a point's name in the slice view: placed by hand, moved by a correction nearby, to be looked at
 _MARKS = {Provenance.MANUAL: " *", Provenance.PROPAGATED: " ~"}
+_DOUBTFUL = " ?"
+
+#: (frame, landmark number) of points to be marked as doubtful
+Marks = frozenset[tuple[int, int]]
 
 
 class LandmarkNodes:
@@ -115,19 +119,19 @@ class LandmarkNodes:
         browser.SetSaveChanges(self.sequence, True)
         return browser
 
-    def write(self, correction: Correction, frames) -> None:
+    def write(self, correction: Correction, frames, marks: Marks = frozenset()) -> None:
         """Store `correction` in these frames; the shown one appears at once."""
         shown = self.frame
-        for frame in frames:
-            _write_frame(self.sequence.GetNthDataNode(int(frame)), correction, int(frame), self.view, self.geometry)
-            if frame == shown:
-                _write_frame(self.proxy, correction, shown, self.view, self.geometry)
+        for frame in map(int, frames):
+            nodes = [self.sequence.GetNthDataNode(frame)] + [self.proxy] * (frame == shown)
+            for node in nodes:
+                _write_frame(node, correction, frame, self.view, self.geometry, marks)
         # frames are changed in place, which the sequence does not notice: without this it would not be saved again
         self.sequence.Modified()
 
-    def write_shown_attributes(self, correction: Correction) -> None:
+    def write_shown_attributes(self, correction: Correction, marks: Marks) -> None:
         """During a drag: what is known of the shown frame's points, but not their positions, which the mouse holds."""
-        _write_frame(self.proxy, correction, self.frame, self.view, self.geometry, positions=False)
+        _write_frame(self.proxy, correction, self.frame, self.view, self.geometry, marks, positions=False)
 
     def expected(self, correction: Correction, frame: int) -> np.ndarray:
         """(11, 3) RAS mm that `correction` puts in a frame, NaN where absent."""
@@ -231,7 +235,15 @@ def _style(display, view: str) -> None:
     display.SetPropertiesLabelVisibility(False)
 
 
-def _write_frame(node, correction: Correction, frame: int, view: str, geometry: SliceGeometry, positions=True) -> None:
+def _write_frame(
+    node,
+    correction: Correction,
+    frame: int,
+    view: str,
+    geometry: SliceGeometry,
+    marks: Marks = frozenset(),
+    positions: bool = True,
+) -> None:
     """One frame of `correction` into a fiducial node with eleven control points."""
     current = correction.current
     mask = view_mask(view)
@@ -248,7 +260,8 @@ def _write_frame(node, correction: Correction, frame: int, view: str, geometry: 
                 node.SetNthControlPointPosition(index, *points[index])
         confidence = current.confidence[frame, index]
         stated = "" if np.isnan(confidence) else f" {confidence:.2f}"
-        node.SetNthControlPointLabel(index, landmark.short + _MARKS.get(provenance, ""))
+        mark = _MARKS.get(provenance, "") + (_DOUBTFUL if (frame, landmark.number) in marks else "")
+        node.SetNthControlPointLabel(index, landmark.short + mark)
         node.SetNthControlPointDescription(index, provenance.label + stated)
         node.SetNthControlPointVisibility(index, bool(mask[index]))
         node.SetNthControlPointSelected(index, landmark.valve == "mitral")

@@ -18,7 +18,7 @@ import slicer
 
 from ..cine import Cine
 from ..correction import DEFAULT_SPREAD, Correction
-from ..doubts import find_doubts, path_distances
+from ..doubts import path_distances
 from ..errors import CvlError, InputError, UsageError
 from ..landmarks import VIEWS, LandmarkSeries, Provenance, in_view
 from .annulus_nodes import PhaseFollower, phase_items, rings_browser, show_rings
@@ -399,10 +399,13 @@ class StudyLogic:
     def doubtful(self, view: str | None = None) -> list[tuple[str, int, int, str]]:
         """[(view, frame, landmark number, why)], worst first; of one view or of all."""
         review = self._current()
+        views = self.views() if view is None else [view]
+        for each in views:
+            review.view(each)
         found = [
             (-doubt.score, each, doubt.frame, doubt.landmark, doubt.why)
-            for each in (self.views() if view is None else [view])
-            for doubt in find_doubts(review.state[each].current, review.view(each).cine)
+            for each in views
+            for doubt in review.doubts(each)
         ]
         return [entry[1:] for entry in sorted(found)]
 

@@ -15,10 +15,11 @@ import vtk
 
 from ..cine import Cine
 from ..correction import DEFAULT_SPREAD, Correction, History
+from ..doubts import Doubt, find_doubts
 from ..errors import InputError, UsageError
 from ..landmarks import LandmarkSeries
 from .cine_nodes import cine_from_sequence, scene_geometry
-from .landmark_nodes import LandmarkNodes
+from .landmark_nodes import LandmarkNodes, Marks
 
 State = Mapping[str, Correction]
 
@@ -52,12 +53,27 @@ class Review:
         self._live: State | None = None
         self._drag: tuple[str, int] | None = None
         self._writing = False
+        self._doubts: dict[str, tuple[Correction, list[Doubt]]] = {}
+        # what the scene shows as doubtful
+        self._marked: dict[str, Marks] = {}
         self._observations: dict[str, tuple[object, list[int]]] = {}
 
     @property
     def state(self) -> State:
         """View -> Correction, with a drag under way already in it."""
         return self.history.state if self._live is None else self._live
+
+    def doubts(self, view: str) -> list[Doubt]:
+        """The doubtful points of a view as it stands, worst first; found once for each state."""
+        correction = self.state[view]
+        known = self._doubts.get(view)
+        if known is None or known[0] is not correction:
+            known = (correction, find_doubts(correction.current, self.views[view].cine))
+            self._doubts[view] = known
+        return known[1]
+
+    def _marks(self, view: str) -> Marks:
+        return frozenset((doubt.frame, doubt.landmark) for doubt in self.doubts(view))
 
     # --- views
 
@@ -71,7 +87,7 @@ class Review:
         self._take_in(view, ReviewedView(cine_from_sequence(sequence, view), nodes), correction)
         if notes or correction.prediction.view != view:
             with self._writes():
-                nodes.write(correction, range(correction.n_frames))
+                nodes.write(correction, range(correction.n_frames), self._marked[view])
         return True
 
     def start(self, view: str, sequence, cine: Cine | None = None) -> None:
@@ -88,6 +104,7 @@ class Review:
         self.views[view] = reviewed
         # no step of its own: in the past, too, this view was as it is now
         self.history.amend(lambda state: {**state, view: correction})
+        self._marked[view] = self._marks(view)
         self._observe(view)
         self._notify(Change(None, ()))
 
@@ -96,7 +113,8 @@ class Review:
         self._unobserve(view)
         if self._drag is not None and self._drag[0] == view:
             self._drag = self._live = None
-        self.views.pop(view, None)
+        for known in (self.views, self._doubts, self._marked):
+            known.pop(view, None)
         self.history.amend(lambda state: {key: value for key, value in state.items() if key != view})
         self._notify(Change(None, ()))
 
@@ -129,6 +147,9 @@ class Review:
             if stored != self.history.state[view]:
                 self.history = History({**self.history.state, view: stored})
                 self.notes += notes
+                self._marked[view] = self._marks(view)
+                with self._writes():
+                    nodes.write(stored, range(stored.n_frames), self._marked[view])
             self._observe(view)
 
     def release(self) -> None:
@@ -177,12 +198,16 @@ class Review:
     def _write(self, before: State, also: tuple[str, int] | None = None) -> None:
         """Bring the scene from `before` to the present state; `also`: a frame to write whatever it holds."""
         for view, correction in self.history.state.items():
+            if correction is before[view]:
+                continue
             frames = {int(f) for f in correction.changed_frames(before[view])}
+            marked, self._marked[view] = self._marked[view], self._marks(view)
+            frames |= {frame for frame, _ in marked ^ self._marked[view]}
             if also is not None and also[0] == view:
                 frames.add(also[1])
             if frames:
                 with self._writes():
-                    self.views[view].nodes.write(correction, sorted(frames))
+                    self.views[view].nodes.write(correction, sorted(frames), self._marked[view])
                 self._notify(Change(view, tuple(sorted(frames))))
 
     # --- what a person does in the scene
@@ -222,7 +247,7 @@ class Review:
             return
         self._live = {**self.state, view: corrected}
         with self._writes():
-            nodes.write_shown_attributes(corrected)
+            nodes.write_shown_attributes(corrected, self._marked[view])
         self._notify(Change(view, (frame,), dragging=True))
 
     def _observe(self, view: str) -> None:
