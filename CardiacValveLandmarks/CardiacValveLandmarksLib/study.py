@@ -29,6 +29,7 @@ class StudySettings:
     ring_method: of the mitral ring, one of annulus.RING_METHODS. nodes: of every ring.
     phases: how many phases the rings and curves have, None: the largest frame count.
     apply_shifts: move each view by its estimated breath-hold shift (they are always estimated and reported).
+    shift_images: estimate them from the images too; without, from landmarks alone, at once (while a point is dragged).
     breathhold_sd_mm: assumed SD of what is left of breath-hold shifts, in the uncertainty of rings.
     motion_check: track image patches. samples, seed: of the uncertainty's random draws.
     """
@@ -41,6 +42,7 @@ class StudySettings:
     nodes: int = 32
     phases: int | None = None
     apply_shifts: bool = False
+    shift_images: bool = True
     breathhold_sd_mm: float = 1.5
     motion_check: bool = True
     samples: int = 100

@@ -64,6 +64,11 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     beat = _beat(trajectories, apex_direction)
     if np.isnan(beat.ed):
         doubts.append("The valves do not move enough to tell end-diastole and end-systole: nothing is measured.")
+    elif not from_apex and abs(phase_difference(beat.ed, 0.0)) > abs(phase_difference(beat.es, 0.0)):
+        doubts.append(
+            "No apex point: systole was told from where the apex usually lies, and then end-systole is nearer to the "
+            "trigger than end-diastole. Check both, or place an apex point."
+        )
     _phase_doubts(views, paths, apex_direction, beat, doubts)
     count = settings.phases or max(view.n_frames for view in views)
     phases = np.arange(count) / count
@@ -261,7 +266,7 @@ def _shifts(views: Sequence[Assigned], paths, apex_direction, settings: StudySet
         fine = np.arange(2000) / 2000
         back = np.interp(own, *_increasing(warp(fine), fine))
         apex = next((t for t in trajectories if t.landmark == APEX), None)
-        textured = float(np.ptp(one.cine.frames)) > 0
+        textured = settings.shift_images and float(np.ptp(one.cine.frames)) > 0
         sights.append(
             ShiftView(
                 one.view,
