@@ -10,7 +10,7 @@ import numpy as np
 from ..cine import Cine
 from ..errors import Cancelled
 from ..landmarks import N_LANDMARKS, VIEWS, in_view
-from ..models.decoding import consensus, decode
+from ..models.decoding import decode
 from ..models.engine import Engine
 from ..models.sampling import Window
 from ..models.spec import ModelSpec
@@ -24,6 +24,9 @@ SPACINGS_TRIED = (1.0, 1.25, 1.5, 1.8)
 PRESENCE = 0.1
 #: members of the ensemble further than this (mm) from its geometric median do not enter the mean
 CONSENSUS_MM = 8.0
+#: no landmark is further from its median place over the beat than this (mm); excursions reach about 25 in all
+REACH_MM = 25.0
+MIN_FRAMES_FOR_REACH = 5
 #: two points of one valve closer than this (mm) cannot both be right
 MIN_VALVE_MM = 10.0
 _BATCH = 8
@@ -232,15 +235,15 @@ class HeatmapDetector:
     ) -> Found:
         frames, pixel_mm = self.cine.n_frames, self.spec.input.spacing_mm or 1.0
         reach = CONSENSUS_MM / pixel_mm
-        mean_maps = decode(look.maps)
-        # members that agree with the ensemble's own maximum; its mode decides where the members split
+        mean_maps = decode(self._within_reach(look.maps, pixel_mm))
+        # the ensemble's own maximum decides where its members split; the place is the mean of those that agree
         near = np.linalg.norm(look.positions - mean_maps.positions, axis=-1) <= reach
-        weights = look.peaks * np.where(near, 1.0, 0.05)
-        mean, _, share = consensus(look.positions, weights, reach)
-        place = np.where((share > 0.3)[..., None], mean, mean_maps.positions)
-        rms = np.sqrt(
-            (look.peaks * ((look.positions - place) ** 2).sum(-1)).sum(0) / np.maximum(look.peaks.sum(0), 1e-9)
-        )
+        weights = (look.peaks * near)[..., None]
+        total = weights.sum(0)
+        mean = (look.positions * weights).sum(0) / np.maximum(total, 1e-9)
+        place = np.where(total > 0, mean, mean_maps.positions)
+        offsets = ((look.positions - place) ** 2).sum(-1)
+        rms = np.sqrt((look.peaks * offsets).sum(0) / np.maximum(look.peaks.sum(0), 1e-9))
         certainty = self._certainty(mean_maps.peak, rms * pixel_mm)
         positions = np.full((frames, N_LANDMARKS, 2), np.nan)
         strength, confidence = np.zeros((2, frames, N_LANDMARKS))
@@ -267,6 +270,26 @@ class HeatmapDetector:
             facts=facts,
             warnings=tuple(warnings),
         )
+
+    def _within_reach(self, maps: np.ndarray, pixel_mm: float) -> np.ndarray:
+        """Heat-maps (T, C, S, S) with what lies further than REACH_MM from the landmark's median place set to zero.
+
+        No landmark moves that far within a beat, so a maximum elsewhere is another structure's.
+        """
+        if len(maps) < MIN_FRAMES_FOR_REACH:
+            return maps
+        peaks = decode(maps)
+        # ten counts a frame at most: a median weighted by the square of the peak, by repetition
+        rows, columns = np.indices(maps.shape[-2:])
+        limited = maps.copy()
+        for channel in range(maps.shape[1]):
+            counts = np.round(10 * peaks.peak[:, channel] ** 2).astype(int)
+            if counts.sum() == 0:
+                continue
+            row, column = np.median(np.repeat(peaks.positions[:, channel], counts, axis=0), axis=0)
+            far = np.hypot(rows - row, columns - column) > REACH_MM / pixel_mm
+            limited[:, channel, far] = 0
+        return limited
 
     def _certainty(self, peak: np.ndarray, spread_mm: np.ndarray) -> np.ndarray:
         """Confidence in [0, 1] from the ensemble's peak and the spread of its members."""
