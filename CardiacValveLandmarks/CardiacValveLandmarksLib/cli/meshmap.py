@@ -10,7 +10,7 @@ def add_parser(subparsers) -> None:
         "mesh-map",
         help="a ring's motion on the nodes of your own mesh",
         description="Prescribes a valve ring's motion on a node set or boundary of MESH and writes it in the mesh's "
-        "own format, with a report of distances. The mesh is taken to be at end-diastole, in the patient's coordinates.",
+        "own format, with a report of distances. The mesh is taken to be at end-diastole, in patient coordinates.",
     )
     parser.add_argument("study", metavar="study.json")
     parser.add_argument("mesh", metavar="MESH", help=".inp, .feb, .vtp, .vtu or .msh")
@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
     assumed = " (its shape is assumed)" if report["ring_is_assumed_shape"] else ""
     print(
         f"{report['nodes_prescribed']} nodes follow the {report['valve']} ring{assumed}; "
-        f"{report['nodes_left_free']} of the set stay free. Distance from the ring: median {distance['median']:.2f} mm, largest "
+        f"{report['nodes_left_free']} of the set stay free.\n"
+        f"Distance from the ring: median {distance['median']:.2f} mm, largest "
         f"{distance['largest']:.2f} mm (node {report['farthest_node']})."
     )
     for remark in report["remarks"]:

@@ -1,4 +1,5 @@
-"""Gmsh meshes (.msh) through meshio: a set is a physical group; the motion is added as point data."""
+"""Gmsh meshes (.msh, ASCII, 2.2 and 4.1): a set is a physical group; the file is kept as it is and the motion is
+appended as node data over time, which Gmsh plays. Groups are read through meshio, which forgets node numbers."""
 
 from __future__ import annotations
 
@@ -12,21 +13,43 @@ from ...errors import InputError
 def read(path: Path) -> GmshMesh:
     import meshio
 
+    content = path.read_bytes()
+    head = content[:200].split()
+    if len(head) > 2 and head[0] == b"$MeshFormat" and head[2] != b"0":
+        raise InputError(path, "an ASCII Gmsh mesh", "a binary one", "Save it as ASCII (Mesh.Binary = 0).")
     try:
-        # meshio prints and ends the program where `read` is given a bad file by its suffix alone
+        # not meshio.read: that prints, and ends the program on a bad file
         mesh = meshio.gmsh.read(str(path))
-    except (meshio.ReadError, OSError, ValueError, IndexError, KeyError, AssertionError, UnicodeDecodeError) as error:
-        raise InputError(path, "a Gmsh mesh (.msh)", f"a file that meshio cannot read: {error}") from error
-    with path.open("rb") as stream:
-        head = stream.read(200).split()
-    return GmshMesh(path, mesh, head[1].decode("ascii", "replace") if len(head) > 1 else "")
+        tags = _node_tags(content, head[1])
+    except (meshio.ReadError, ValueError, IndexError, KeyError, AssertionError, UnicodeDecodeError) as error:
+        raise InputError(path, "a Gmsh mesh (.msh)", f"a file that cannot be read as one: {error!r}") from error
+    if len(tags) != len(mesh.points):
+        raise InputError(path, f"{len(mesh.points)} node numbers", f"{len(tags)}")
+    return GmshMesh(content, mesh, tags)
+
+
+def _node_tags(content: bytes, version: bytes) -> np.ndarray:
+    """(n,) node numbers in the file's order."""
+    start = content.index(b"$Nodes") + len(b"$Nodes")
+    lines = content[start : content.index(b"$EndNodes")].decode("ascii").split("\n")
+    rows = [line.split() for line in lines if line.strip()]
+    if version.startswith(b"2"):
+        return np.array([int(row[0]) for row in rows[1:]])
+    tags: list[int] = []
+    blocks, at = int(rows[0][0]), 1
+    for _ in range(blocks):
+        count = int(rows[at][3])
+        # a block: its numbers, then its coordinates
+        tags += [int(row[0]) for row in rows[at + 1 : at + 1 + count]]
+        at += 1 + 2 * count
+    return np.array(tags)
 
 
 class GmshMesh:
-    """Ids are meshio's point numbers, from 0 (Gmsh counts from 1)."""
+    """Ids are Gmsh's node numbers."""
 
-    def __init__(self, path: Path, mesh, version: str) -> None:
-        self._path, self._mesh, self._version = path, mesh, version
+    def __init__(self, content: bytes, mesh, tags: np.ndarray) -> None:
+        self._content, self._mesh, self._tags = content, mesh, tags
 
     def set_names(self) -> tuple[str, ...]:
         return tuple(self._mesh.field_data)
@@ -39,22 +62,24 @@ class GmshMesh:
             for block, group in zip(self._mesh.cells, groups, strict=False)
             if block.dim == dimension
         ]
-        ids = np.unique(np.concatenate(members)) if members else np.zeros(0, int)
-        return ids.astype(int), np.asarray(self._mesh.points, dtype=np.float64)[ids.astype(int)]
+        chosen = np.unique(np.concatenate([*members, np.zeros(0, int)])).astype(int)
+        return self._tags[chosen], np.asarray(self._mesh.points, dtype=np.float64)[chosen]
 
     def write(self, path: Path, prefix: str, ids, times, displacement, distance) -> tuple[str, ...]:
-        import meshio
+        blocks = [_node_data(f"{prefix}_distance", 0, 0.0, ids, distance[:, None])]
+        blocks += [
+            _node_data(f"{prefix}_displacement", step, time, ids, moved)
+            for step, (time, moved) in enumerate(zip(times, displacement, strict=True))
+        ]
+        end = b"" if self._content.endswith(b"\n") else b"\n"
+        path.write_bytes(self._content + end + "".join(blocks).encode("ascii"))
+        return (f"Node data {prefix}_displacement holds the motion, a step a time; the mesh itself is unchanged.",)
 
-        count = len(self._mesh.points)
-        prescribed, apart = np.zeros(count), np.full(count, -1.0)
-        prescribed[ids], apart[ids] = 1.0, distance
-        data = {f"{prefix}_prescribed": prescribed, f"{prefix}_distance": apart}
-        for k, moved in enumerate(displacement):
-            whole = np.zeros((count, 3))
-            whole[ids] = moved
-            data[f"{prefix}_displacement_{k:03d}"] = whole
-        self._mesh.point_data.update(data)
-        form = "gmsh22" if self._version.startswith("2") else "gmsh"
-        meshio.write(path, self._mesh, file_format=form, binary=False)
-        listed = ", ".join(f"{t:.6g}" for t in times)
-        return (f"Node data {prefix}_displacement_000 … hold the motion at the times {listed} s.",)
+
+def _node_data(name: str, step: int, time: float, ids: np.ndarray, values: np.ndarray) -> str:
+    """A $NodeData section: name; time; step, components, nodes; then a line a node."""
+    rows = "".join(
+        f"{tag} " + " ".join(repr(float(v)) for v in row) + "\n" for tag, row in zip(ids, values, strict=True)
+    )
+    head = f'1\n"{name}"\n1\n{float(time)!r}\n3\n{step}\n{values.shape[1]}\n{len(ids)}\n'
+    return f"$NodeData\n{head}{rows}$EndNodeData\n"

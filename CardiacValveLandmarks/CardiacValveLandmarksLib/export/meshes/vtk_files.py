@@ -44,6 +44,7 @@ class VtkMesh:
 
     def nodes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         from vtkmodules.util.numpy_support import vtk_to_numpy
+        from vtkmodules.vtkCommonCore import vtkIdList
 
         array_name, _, value = name.partition("=")
         points, cells = (self._arrays(f) for f in (self._data.GetPointData(), self._data.GetCellData()))
@@ -58,8 +59,11 @@ class VtkMesh:
         if array_name in points:
             ids = chosen(points[array_name])
         else:
-            corners = [self._data.GetCell(int(c)).GetPointIds() for c in chosen(cells[array_name])]
-            ids = np.unique([c.GetId(k) for c in corners for k in range(c.GetNumberOfIds())]).astype(int)
+            corners, found = vtkIdList(), set()
+            for cell in chosen(cells[array_name]).tolist():
+                self._data.GetCellPoints(cell, corners)
+                found.update(corners.GetId(k) for k in range(corners.GetNumberOfIds()))
+            ids = np.array(sorted(found), dtype=int)
         return ids, vtk_to_numpy(self._data.GetPoints().GetData())[ids].astype(np.float64)
 
     def write(self, path: Path, prefix: str, ids, times, displacement, distance) -> tuple[str, ...]:

@@ -1,0 +1,363 @@
+"""The motion of a ring on other people's meshes."""
+
+import json
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from CardiacValveLandmarksLib.errors import InputError, UsageError
+from CardiacValveLandmarksLib.export.mesh_files import MeshPlace, prescribe
+from CardiacValveLandmarksLib.export.mesh_map import map_ring
+from CardiacValveLandmarksLib.export.motion import ring_motions
+
+RIM = 96
+
+
+@pytest.fixture(scope="module")
+def ring(study):
+    return next(m for m in ring_motions(study) if m.valve == "mitral")
+
+
+def smooth_ring(nodes: np.ndarray, count: int) -> np.ndarray:
+    """(..., N, 3) ring nodes -> (..., count, 3) of the closed curve through them, by trigonometric interpolation."""
+    n = nodes.shape[-2]
+    spectrum = np.fft.rfft(nodes, axis=-2)
+    whole = np.zeros((*nodes.shape[:-2], count // 2 + 1, 3), complex)
+    whole[..., : spectrum.shape[-2] - 1, :] = spectrum[..., :-1, :]
+    return np.fft.irfft(whole * (count / n), count, axis=-2)
+
+
+class Ventricle:
+    """A bag of triangles from a valve rim (first RIM nodes) to a tip, in LPS mm."""
+
+    def __init__(self, rim: np.ndarray, tip: np.ndarray, levels: int = 6) -> None:
+        centre = rim.mean(0)
+        shrink = np.linspace(0, 0.9, levels)
+        rows = [centre + (rim - centre) * np.sqrt(1 - s**2) + s * (tip - centre) for s in shrink]
+        self.points = np.concatenate([*rows, tip[None]])
+        k = np.arange(RIM)
+        after = (k + 1) % RIM
+        triangles = []
+        for level in range(levels - 1):
+            a, b = level * RIM, (level + 1) * RIM
+            triangles += [np.stack([a + k, a + after, b + k], 1), np.stack([a + after, b + after, b + k], 1)]
+        last = (levels - 1) * RIM
+        triangles.append(np.stack([last + k, last + after, np.full(RIM, levels * RIM)], 1))
+        self.triangles = np.concatenate(triangles)
+        self.rim_cells = np.isin(self.triangles, k).sum(1) == 2
+
+
+@pytest.fixture(scope="module")
+def truth(ring):
+    """(T, RIM, 3): where the rim's nodes are over the beat."""
+    return smooth_ring(ring.positions, RIM)
+
+
+@pytest.fixture(scope="module")
+def ventricle(truth, study):
+    return Ventricle(truth[0], study.trajectory(11, "4CH").evaluate(study.ed_phase))
+
+
+def write_inp(path, mesh, points=None):
+    points = mesh.points if points is None else points
+    lines = ["** user's deck\n", "*NODE\n"]
+    lines += [f"{i + 1001}, {x:.12g}, {y:.12g}, {z:.12g}\n" for i, (x, y, z) in enumerate(points)]
+    lines.append("*ELEMENT, TYPE=S3, ELSET=WALL\n")
+    lines += [f"{k + 1}, {a + 1001}, {b + 1001}, {c + 1001}\n" for k, (a, b, c) in enumerate(mesh.triangles)]
+    lines += ["*NSET, NSET=Rim, GENERATE\n", f"1001, {1000 + RIM}\n", "*NSET, NSET=ALL\n"]
+    ids = [str(i + 1001) for i in range(len(points))]
+    lines += [", ".join(ids[k : k + 12]) + "\n" for k in range(0, len(ids), 12)]
+    lines += [
+        "*MATERIAL, NAME=SOFT\n",
+        "*ELASTIC\n",
+        "0.1, 0.3\n",
+        "*SHELL SECTION, ELSET=WALL, MATERIAL=SOFT\n",
+        "2.\n",
+    ]
+    lines += [
+        "*STEP, NLGEOM, INC=1000\n",
+        "*STATIC, DIRECT\n",
+        "0.01848, 0.924\n",
+        "*NODE PRINT, NSET=RIM\n",
+        "U\n",
+        "*END STEP\n",
+    ]
+    path.write_text("".join(lines))
+    return path
+
+
+def write_feb(path, mesh):
+    nodes = "\n".join(
+        f'<node id="{i + 1}">{x!r},{y!r},{z!r}</node>' for i, (x, y, z) in enumerate(mesh.points.tolist())
+    )
+    elements = "\n".join(
+        f'<elem id="{k + 1}">{a + 1},{b + 1},{c + 1}</elem>' for k, (a, b, c) in enumerate(mesh.triangles)
+    )
+    path.write_text(
+        '<?xml version="1.0"?>\n<febio_spec version="4.0"><!-- mine --><Module type="solid"/>'
+        '<Material><material id="1" name="m" type="neo-Hookean"><E>1</E><v>0.3</v></material></Material>'
+        f'<Mesh><Nodes name="all">{nodes}</Nodes><Elements type="tri3" name="wall">{elements}</Elements>'
+        f'<NodeSet name="rim">1:{RIM}</NodeSet></Mesh>'
+        '<MeshDomains><ShellDomain name="wall" mat="m"/></MeshDomains>'
+        '<Boundary><bc name="fix" type="zero displacement" node_set="rim"><x_dof>1</x_dof></bc></Boundary>'
+        '<LoadData><load_controller id="7" type="loadcurve"><points><pt>0,0</pt></points></load_controller></LoadData>'
+        "</febio_spec>\n"
+    )
+    return path
+
+
+def follow(points, displacement, truth):
+    """Largest distance over the beat between prescribed nodes and the ring they lie on."""
+    return np.linalg.norm(points + displacement - truth, axis=-1).max()
+
+
+def test_nodes_follow_the_ring(ring, ventricle, truth):
+    mapped = map_ring(ring, np.arange(RIM), ventricle.points[:RIM])
+    assert follow(mapped.points, mapped.displacement, truth) <= 0.1
+    assert not mapped.displacement[[0, -1]].any()
+
+
+def test_nearest_node_is_coarser_but_near(ring, ventricle, truth):
+    mapped = map_ring(ring, np.arange(RIM), ventricle.points[:RIM], method="node")
+    assert 0.05 < follow(mapped.points, mapped.displacement, truth) < 1.0
+
+
+def test_report_of_distances(ring, ventricle):
+    points = ventricle.points[:RIM].copy()
+    points[5] += [0, 0, 3.0]
+    report = map_ring(ring, np.arange(RIM) + 10, points).report()
+    assert report["farthest_node"] == 15
+    assert 1.0 < report["distance_mm"]["largest"] <= 3.05
+    assert report["distance_mm"]["median"] < 0.15
+    half = map_ring(ring, np.arange(RIM // 2), ventricle.points[: RIM // 2]).report()
+    assert half["largest_stretch_of_ring_without_node_deg"] == pytest.approx(180, abs=10)
+
+
+def test_nodes_beyond_within_stay_free(ring, ventricle):
+    mapped = map_ring(ring, np.arange(len(ventricle.points)), ventricle.points, within_mm=1.0)
+    assert sorted(mapped.ids) == list(range(RIM))
+    assert len(mapped.left_free) == len(ventricle.points) - RIM
+
+
+def test_a_mesh_elsewhere_is_refused_with_advice(ring, ventricle):
+    with pytest.raises(InputError, match=r"mm away.*--space"):
+        map_ring(ring, np.arange(RIM), ventricle.points[:RIM] * [-1, -1, 1])
+
+
+@pytest.mark.skipif(shutil.which("ccx") is None, reason="CalculiX (ccx) is not installed")
+def test_inp_is_solved_by_calculix_with_the_rim_on_the_ring(study, ring, ventricle, truth, tmp_path):
+    deck = write_inp(tmp_path / "heart.inp", ventricle)
+    report, _ = prescribe(study, deck, "rim", tmp_path / "out")
+    assert report["nodes_prescribed"] == RIM
+    done = subprocess.run(["ccx", "heart_mitral"], cwd=tmp_path / "out", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-1500:]
+    solved, time = {}, None
+    for line in (tmp_path / "out" / "heart_mitral.dat").read_text().splitlines():
+        if "displacements" in line:
+            time = float(line.split()[-1])
+            solved[time] = []
+        elif line.strip():
+            solved[time].append([float(x) for x in line.split()[1:]])
+    assert len(solved) == len(ring.times) - 1
+    for time, moved in solved.items():
+        k = int(np.argmin(abs(ring.times - time)))
+        assert follow(ventricle.points[:RIM], np.array(moved), truth[k]) <= 0.1
+
+
+def test_inp_keeps_every_line_of_the_user(study, ventricle, tmp_path):
+    deck = write_inp(tmp_path / "heart.inp", ventricle)
+    prescribe(study, deck, "RIM", tmp_path / "out")
+    lines = (tmp_path / "out" / "heart_mitral.inp").read_text().splitlines()
+    added = [line for line in lines if line.startswith("*INCLUDE")]
+    assert added == ["*INCLUDE, INPUT=heart_mitral_amplitudes.inp", "*INCLUDE, INPUT=heart_mitral_boundary.inp"]
+    assert [line for line in lines if line not in added] == deck.read_text().splitlines()
+    assert (
+        lines.index(added[0])
+        < lines.index("*STEP, NLGEOM, INC=1000")
+        < lines.index(added[1])
+        < lines.index("*END STEP")
+    )
+
+
+def test_feb_gets_conditions_and_keeps_the_rest(study, ring, ventricle, truth, tmp_path):
+    model = write_feb(tmp_path / "heart.feb", ventricle)
+    report, _ = prescribe(study, model, "rim", tmp_path / "out")
+    assert any("fix" in remark for remark in report["remarks"])
+    root = ElementTree.parse(tmp_path / "out" / "heart_mitral.feb").getroot()
+    assert root.find("Material/material/E").text == "1"
+    assert len(root.findall("Mesh/Elements/elem")) == len(ventricle.triangles)
+    curves = {c.get("id"): c for c in root.findall("LoadData/load_controller")}
+    assert min(int(i) for i in curves) == 7
+    moved = np.zeros((len(ring.times), RIM, 3))
+    for bc in root.findall("Boundary/bc"):
+        if bc.get("type") == "prescribed displacement":
+            node = int(root.find(f"Mesh/NodeSet[@name='{bc.get('node_set')}']").text) - 1
+            points = [p.text.split(",") for p in curves[bc.find("value").get("lc")].iter("pt")]
+            moved[:, node, "xyz".index(bc.find("dof").text)] = [float(u) for _, u in points]
+    assert follow(ventricle.points[:RIM], moved, truth) <= 0.1
+
+
+@pytest.mark.parametrize("suffix", [".vtp", ".vtu"])
+@pytest.mark.parametrize("set_name", ["rim", "patch=3"])
+def test_vtk_meshes(study, ventricle, truth, tmp_path, suffix, set_name):
+    pytest.importorskip("vtkmodules", reason="VTK is not installed")
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import VTK_TRIANGLE, vtkCellArray, vtkPolyData, vtkUnstructuredGrid
+    from vtkmodules.vtkIOXML import (
+        vtkXMLPolyDataReader,
+        vtkXMLPolyDataWriter,
+        vtkXMLUnstructuredGridReader,
+        vtkXMLUnstructuredGridWriter,
+    )
+
+    points, cells = vtkPoints(), vtkCellArray()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(ventricle.points), deep=True))
+    for triangle in ventricle.triangles:
+        cells.InsertNextCell(3, triangle.tolist())
+    data = vtkPolyData() if suffix == ".vtp" else vtkUnstructuredGrid()
+    data.SetPoints(points)
+    data.SetPolys(cells) if suffix == ".vtp" else data.SetCells(VTK_TRIANGLE, cells)
+    for name, values, fields in (
+        ("rim", (np.arange(len(ventricle.points)) < RIM).astype(np.int32), data.GetPointData()),
+        ("patch", np.where(ventricle.rim_cells, 3, 1).astype(np.int32), data.GetCellData()),
+    ):
+        array = numpy_to_vtk(values, deep=True)
+        array.SetName(name)
+        fields.AddArray(array)
+    writer = vtkXMLPolyDataWriter() if suffix == ".vtp" else vtkXMLUnstructuredGridWriter()
+    writer.SetFileName(str(tmp_path / f"heart{suffix}"))
+    writer.SetInputData(data)
+    writer.Write()
+    within = 1.0 if "=" in set_name else None
+    report, _ = prescribe(study, tmp_path / f"heart{suffix}", set_name, tmp_path / "out", within_mm=within)
+    assert report["nodes_prescribed"] == RIM
+    reader = vtkXMLPolyDataReader() if suffix == ".vtp" else vtkXMLUnstructuredGridReader()
+    reader.SetFileName(str(tmp_path / "out" / f"heart_mitral{suffix}"))
+    reader.Update()
+    fields = reader.GetOutput().GetPointData()
+    moved = np.array(
+        [vtk_to_numpy(fields.GetArray(f"CVL_MITRAL_displacement_{k:03d}"))[:RIM] for k in range(len(truth))]
+    )
+    assert follow(ventricle.points[:RIM], moved, truth) <= 0.1
+    assert fields.GetArray("rim") is not None
+    assert vtk_to_numpy(fields.GetArray("CVL_MITRAL_prescribed")).sum() == RIM
+    times = vtk_to_numpy(reader.GetOutput().GetFieldData().GetArray("CVL_MITRAL_time_s"))
+    assert times[-1] == pytest.approx(study.rr_ms / 1000)
+
+
+def write_msh(path, mesh, version):
+    """Nodes numbered from 1001 and listed backwards; physical groups "rim" (curve) and "wall" (surface)."""
+    n, rim = len(mesh.points), [(1001 + k, 1001 + (k + 1) % RIM) for k in range(RIM)]
+    order = range(n - 1, -1, -1)
+    names = '$PhysicalNames\n2\n1 5 "rim"\n2 6 "wall"\n$EndPhysicalNames\n'
+    cells = [(1, 5, ends) for ends in rim] + [(2, 6, tuple(t + 1001)) for t in mesh.triangles]
+    at = {k: " ".join(map(repr, mesh.points[k].tolist())) for k in order}
+    if version == "2.2":
+        nodes = f"{n}\n" + "".join(f"{1001 + k} {at[k]}\n" for k in order)
+        elements = f"{len(cells)}\n" + "".join(
+            f"{i + 1} {kind} 2 {group} {kind} {' '.join(map(str, ends))}\n"
+            for i, (kind, group, ends) in enumerate(cells)
+        )
+        entities = ""
+    else:
+        box = "-100 -100 -100 100 100 100"
+        entities = f"$Entities\n0 1 1 0\n1 {box} 1 5 0\n1 {box} 1 6 0\n$EndEntities\n"
+        tags = "".join(f"{1001 + k}\n" for k in order)
+        nodes = f"1 {n} 1001 {1000 + n}\n2 1 0 {n}\n{tags}" + "".join(f"{at[k]}\n" for k in order)
+        elements = f"2 {len(cells)} 1 {len(cells)}\n"
+        for kind in (1, 2):
+            own = [(i, ends) for i, (k, _, ends) in enumerate(cells) if k == kind]
+            elements += f"{kind} 1 {kind} {len(own)}\n" + "".join(f"{i + 1} {' '.join(map(str, e))}\n" for i, e in own)
+    path.write_text(
+        f"$MeshFormat\n{version} 0 8\n$EndMeshFormat\n{names}{entities}$Nodes\n{nodes}$EndNodes\n"
+        f"$Elements\n{elements}$EndElements\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("version", ["2.2", "4.1"])
+def test_gmsh(study, ring, ventricle, truth, tmp_path, version):
+    pytest.importorskip("meshio", reason="meshio is not installed")
+    mesh = write_msh(tmp_path / "heart.msh", ventricle, version)
+    report, _ = prescribe(study, mesh, "rim", tmp_path / "out")
+    assert report["nodes_prescribed"] == RIM
+    text = (tmp_path / "out" / "heart_mitral.msh").read_text()
+    assert text.startswith(mesh.read_text())
+    sections = [s.split("$EndNodeData")[0].splitlines()[1:] for s in text.split("$NodeData")[1:]]
+    steps = [s for s in sections if s[1] == '"CVL_MITRAL_displacement"']
+    assert [float(s[3]) for s in steps] == ring.times.tolist()
+    assert [int(s[5]) for s in steps] == list(range(len(steps)))
+    for k, section in enumerate(steps):
+        rows = np.array([line.split() for line in section[8:]], float)
+        nodes = rows[:, 0].astype(int) - 1001
+        assert sorted(nodes) == list(range(RIM))
+        assert follow(ventricle.points[nodes], rows[:, 1:], truth[k][nodes]) <= 0.1
+
+
+def test_mesh_in_metres_and_ras(study, ring, ventricle, truth, tmp_path):
+    flipped = np.array([-1.0, -1.0, 1.0])
+    deck = write_inp(tmp_path / "heart.inp", ventricle, ventricle.points * flipped / 1000)
+    prescribe(study, deck, "Rim", tmp_path / "out", place=MeshPlace("RAS", 1000.0))
+    text = (tmp_path / "out" / "heart_mitral_amplitudes.inp").read_text()
+    first = text[text.index("NAME=CVL_MITRAL_1001_1,") :].split("*")[0].splitlines()[1:]
+    moved = np.array(", ".join(first).split(","), float).reshape(-1, 2)[:, 1]
+    expected = (truth[:, 0] - truth[0, 0])[:, 0] * -1 / 1000
+    np.testing.assert_allclose(moved, expected, atol=1e-4)
+
+
+def test_a_set_that_is_not_there_lists_those_that_are(study, ventricle, tmp_path):
+    deck = write_inp(tmp_path / "heart.inp", ventricle)
+    with pytest.raises(InputError, match=r"'valve'.*Rim, ALL"):
+        prescribe(study, deck, "valve", tmp_path / "out")
+    model = write_feb(tmp_path / "heart.feb", ventricle)
+    with pytest.raises(InputError, match=r"'valve'.*all, rim"):
+        prescribe(study, model, "valve", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.feb", "<febio_spec version='2.5'/>", "version 4.0"),
+        ("m.feb", "<febio_spec", "XML"),
+        ("m.inp", "*NODE\n1, a, b, c\n", "line 2"),
+        ("m.inp", "*PART, NAME=x\n*NODE\n1,0,0,0\n", "parts"),
+        ("m.inp", "*HEADING\nnothing\n", r"\*NODE"),
+        ("m.msh", "$MeshFormat\nrubbish\n", "Gmsh"),
+        ("m.vtu", "rubbish", "VTK"),
+    ],
+)
+def test_bad_meshes_are_input_errors(study, tmp_path, name, content, message):
+    if name.endswith(".msh"):
+        pytest.importorskip("meshio")
+    if name.endswith(".vtu"):
+        pytest.importorskip("vtkmodules")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        prescribe(study, tmp_path / name, "rim", tmp_path / "out")
+
+
+def test_unknown_kind_and_missing_file(study, tmp_path):
+    with pytest.raises(UsageError, match=r"\.inp"):
+        prescribe(study, tmp_path / "heart.stl", "rim", tmp_path)
+    with pytest.raises(InputError, match="nothing there"):
+        prescribe(study, tmp_path / "heart.inp", "rim", tmp_path)
+
+
+def test_nothing_is_overwritten_unasked(study, ventricle, tmp_path):
+    deck = write_inp(tmp_path / "heart.inp", ventricle)
+    prescribe(study, deck, "rim", tmp_path / "out")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    with pytest.raises(InputError, match="--overwrite"):
+        prescribe(study, deck, "rim", tmp_path / "out", method="node")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+    prescribe(study, deck, "rim", tmp_path / "out", method="node", overwrite=True)
+    assert json.loads((tmp_path / "out" / "heart_mitral.json").read_text())["method"] == "node"
+
+
+def test_a_ring_that_was_refused_is_said_with_its_reason(one_view, ventricle, tmp_path):
+    deck = write_inp(tmp_path / "heart.inp", ventricle)
+    with pytest.raises(InputError, match=r"mitral ring.*points"):
+        prescribe(one_view, deck, "rim", tmp_path / "out")
