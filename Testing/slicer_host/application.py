@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import host as mrml_host
 import slicer
 from PySide6 import QtCore, QtWidgets
-
-import host as mrml_host
 
 from . import parameter_node, qt_names, scripted_module, widgets
 

@@ -7,6 +7,7 @@ so that code which would fail in Slicer (`button.text()`) fails here as well. Se
 from __future__ import annotations
 
 import os
+import sys
 from types import ModuleType
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -15,6 +16,21 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 #: overridden in C++: Shiboken looks these up by name to call them back, a property there would be called
 _VIRTUAL = {"sizeHint", "minimumSizeHint"}
+
+
+def _check_references() -> None:
+    """ImportError where this PySide6 (6.12 on Python 3.11) loses a reference to None a call, which ends in a crash."""
+    thing = QtCore.QObject()
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        thing.setObjectName("")
+    if sys.getrefcount(None) < before - 500:
+        raise ImportError(
+            f"PySide6 {QtCore.__version__} loses references on this Python; install PySide6-Essentials==6.10.1"
+        )
+
+
+_check_references()
 
 
 def _read_like_python_qt(cls: type) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shiboken6
 import slicer
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
 
 
@@ -153,6 +154,8 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):
         self.setCurrentNodeID("" if node is None else node.GetID())
 
     def _refill(self) -> None:
+        if not shiboken6.isValid(self):
+            return
         types = self.property("nodeTypes") or []
         nodes = [node for kind in types for node in slicer.util.getNodesByClass(kind, self._scene)]
         shown = [n for n in nodes if not n.GetHideFromEditors() and n.GetID() not in self._model.hiddenNodeIDs]

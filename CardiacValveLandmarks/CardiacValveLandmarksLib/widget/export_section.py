@@ -31,6 +31,11 @@ class ExportSection:
                 continue
             box.setToolTip(formats[key].title)
             self._why_not[key] = formats[key].missing(ExportOptions())
+            if formats[key].needs:
+                text = _("{title} needs more than the panel asks for. On the command line: cvl export --formats {key}.")
+                self._why_not[key] = text.format(title=formats[key].title, key=key)
+            elif self._why_not[key]:
+                self._why_not[key] = self._why_not[key].capitalize().rstrip(".") + "."
         ui.exportFolderSelector.filters = ctk.ctkPathLineEdit.Dirs
         ui.exportFolderSelector.currentPathChanged.connect(lambda *_: self._folder_chosen())
         ui.exportButton.clicked.connect(lambda *_: self.export())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from .controls import allow, read_only_table, show_text
@@ -19,6 +20,8 @@ class MeasuresSection:
         self.result = None
         self.outdated = False
         self._shown: tuple = ()
+        #: valve -> ID of the closed curve node that shows its ring
+        self._rings: dict[str, str] = {}
         self._boxes = {valve: getattr(ui, f"{valve}CheckBox") for valve in VALVES}
         read_only_table(ui.measuresTable, [_("measure"), _("value"), _("reference")], stretched=0)
         ui.measureButton.clicked.connect(lambda *_: self.measure())
@@ -39,10 +42,14 @@ class MeasuresSection:
 
         def done(study) -> None:
             self.result, self.outdated = study, False
-            # the user may have moved on meanwhile
-            now = panel.logic.studyInput() if panel.views() else []
+            if not panel.views():  # the study was left meanwhile
+                self.result = None
+                return
+            now = panel.logic.studyInput()
             self.outdated = [id(series) for _cine, series in now] != [id(series) for _cine, series in entries]
-            panel.say("\n".join(study.warnings[:6]))
+            nodes = panel.logic.showStudy(study)
+            self._rings = {valve: nodes[valve].GetID() for valve in VALVES if valve in nodes}
+            panel.say("\n".join(study.warnings[:6]) or _("Measured."))
 
         panel.run(_("Measuring"), lambda progress, cancel: build_study(entries), done)
 
@@ -53,6 +60,10 @@ class MeasuresSection:
         for box in self._boxes.values():
             allow(box, none)
         valves = tuple(valve for valve in VALVES if getattr(panel.parameters, valve))
+        for valve, node_id in self._rings.items():
+            node = slicer.mrmlScene.GetNodeByID(node_id)
+            if node is not None and node.GetDisplayNode() is not None:
+                node.SetDisplayVisibility(valve in valves)
         shown = (id(self.result), valves)
         if shown != self._shown:
             self._shown = shown

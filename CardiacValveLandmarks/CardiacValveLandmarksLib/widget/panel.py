@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from ..errors import CvlError
@@ -53,12 +55,19 @@ class Panel:
         self.export = ExportSection(self)
         self._sections = (self.study, self.model, self.detect, self.review, self.measures, self.export)
         self.say("")
+        # nodes come in crowds: once for all of them, when they are complete
+        self._soon = qt.QTimer()
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self.choices_changed)
         logic.addCallback(self._landmarks_changed)
         scene = slicer.mrmlScene
         self._scene_tags = [
             scene.AddObserver(scene.StartCloseEvent, lambda *_: self._scene_closes()),
             scene.AddObserver(scene.EndCloseEvent, lambda *_: self._scene_changed()),
             scene.AddObserver(scene.EndImportEvent, lambda *_: self._scene_changed()),
+            scene.AddObserver(scene.NodeAddedEvent, self._node_came_or_went()),
+            scene.AddObserver(scene.NodeRemovedEvent, self._node_came_or_went()),
         ]
         self._tie()
 
@@ -85,6 +94,7 @@ class Panel:
         self.browsing.release()
         self.review.release()
         self.logic.removeCallback(self._landmarks_changed)
+        self._soon.stop()
         for tag in self._scene_tags:
             slicer.mrmlScene.RemoveObserver(tag)
 
@@ -120,6 +130,16 @@ class Panel:
 
     def _scene_changed(self) -> None:
         self._tie()
+
+    def _node_came_or_went(self):
+        """An observer that looks again at what can be selected when a sequence was added or removed."""
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def seen(caller, event, node) -> None:
+            if node is not None and node.IsA("vtkMRMLSequenceNode"):
+                self._soon.start()
+
+        return seen
 
     # --- what changes
 

@@ -9,8 +9,8 @@ from slicer.i18n import tr as _
 from ..cine import Cine
 from ..errors import CvlError, InputError, UsageError
 from ..landmarks import VIEWS
+from ..mrml.cine_nodes import KIND as CINE
 from ..mrml.cine_nodes import cine_from_sequence, is_cine, sequence_from_cine
-from ..mrml.landmark_nodes import KIND
 from ..mrml.scene import ATTRIBUTE_KIND, PREFIX, in_scene
 from .controls import allow
 from .slice_views import show_study
@@ -19,6 +19,18 @@ from .slice_views import show_study
 _RECOGNISED = PREFIX + "Recognised"
 #: from here a recognised view is called sure
 _SURE = 0.8
+
+
+def synthetic_cines() -> list[Cine]:
+    """The synthetic study's cines, in the order of `VIEWS`. Takes some seconds."""
+    from ..phantom.cines import synthetic_study
+
+    return [item.cine for item in synthetic_study(0).items]
+
+
+def _may_be_cine(node) -> bool:
+    """Whether a sequence is none of this module's results (landmarks, rings)."""
+    return node.GetAttribute(ATTRIBUTE_KIND) in (None, "", CINE)
 
 
 class StudySection:
@@ -62,16 +74,14 @@ class StudySection:
 
     def refresh(self) -> None:
         panel, ui = self._panel, self._panel.ui
-        landmarks = [
-            node.GetID()
-            for node in slicer.util.getNodesByClass("vtkMRMLSequenceNode")
-            if node.GetAttribute(ATTRIBUTE_KIND) == KIND
+        results = [
+            node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLSequenceNode") if not _may_be_cine(node)
         ]
         selected, usable = self.selected(), self.usable()
         why_not = panel.why_not_now()
         for view, selector in self.selectors.items():
-            if tuple(selector.sortFilterProxyModel().hiddenNodeIDs) != tuple(landmarks):
-                selector.sortFilterProxyModel().hiddenNodeIDs = landmarks
+            if tuple(selector.sortFilterProxyModel().hiddenNodeIDs) != tuple(results):
+                selector.sortFilterProxyModel().hiddenNodeIDs = results
             allow(selector, why_not)
             text, tip = self._state(view, selected.get(view), usable)
             self._states[view].setText(text)
@@ -149,7 +159,6 @@ class StudySection:
 
     def load_synthetic(self) -> None:
         """The synthetic heart in three views, selected."""
-        from ..mrml.sample_data import synthetic_cines
 
         def done(cines: list[Cine]) -> None:
             self._select({view: sequence_from_cine(cine) for view, cine in zip(VIEWS, cines, strict=True)})
@@ -163,9 +172,7 @@ class StudySection:
 
     def _candidates(self) -> list:
         return [
-            node
-            for node in slicer.util.getNodesByClass("vtkMRMLSequenceNode")
-            if node.GetAttribute(ATTRIBUTE_KIND) != KIND and is_cine(node)
+            node for node in slicer.util.getNodesByClass("vtkMRMLSequenceNode") if _may_be_cine(node) and is_cine(node)
         ]
 
     def _recognise(self, nodes: list) -> None:
