@@ -1,5 +1,7 @@
 """What goes wrong in a scene: each time a message that says what to do, and the scene intact."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import slicer
@@ -158,3 +160,21 @@ def test_nothing_is_done_for_what_is_no_cine(logic, app):
 def test_all_of_these_are_errors_of_ours_with_a_status():
     assert {InputError.exit_status, UsageError.exit_status, ModelError.exit_status} == {2, 3, 4}
     assert issubclass(ModelError, CvlError)
+
+
+def test_the_model_file_removed_between_choosing_and_detecting(app, sequences, tmp_path):
+    """The real detection, its model copied to a file of the user's and deleted after `prepare`."""
+    import shutil
+
+    import CardiacValveLandmarksLib
+
+    built_in = Path(CardiacValveLandmarksLib.__file__).parent / "resources" / "phantom-heatmap.onnx"
+    mine = tmp_path / "mine.onnx"
+    shutil.copy(built_in, mine)
+    logic = StudyLogic()
+    before, jobs = node_ids(), logic.prepare(sequences)
+    mine.unlink()
+    with pytest.raises(ModelError, match=r"mine\.onnx"):
+        logic.compute(jobs, model=str(mine))
+    assert node_ids() == before and logic.studies() == []
+    logic.cleanup()

@@ -22,20 +22,18 @@ def register() -> None:
     add = SampleData.SampleDataLogic.registerCustomSampleDataSource
     add(
         category=CATEGORY,
-        sampleName="CVL_AMRG_4CH",
+        sampleName="AMRG four-chamber cine",
         thumbnailFileName=str(icon),
         uris=AMRG_URL,
         fileNames=AMRG_FILE,
         checksums=AMRG_CHECKSUM,
         customDownloader=load_amrg,
-        sampleDescription="Four-chamber cine of the AMRG Cardiac Atlas, 32 frames",
     )
     add(
         category=CATEGORY,
-        sampleName="CVL_SyntheticStudy",
+        sampleName="Synthetic study (no network)",
         thumbnailFileName=str(icon),
         customDownloader=load_synthetic,
-        sampleDescription="A synthetic beating heart in three long-axis views; needs no network",
     )
 
 
