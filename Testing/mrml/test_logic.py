@@ -259,3 +259,12 @@ def test_wrong_calls_say_what_was_expected(study, sequences):
         study.detect({"2CH": study.landmarksNode("2CH")})
     with pytest.raises(UsageError, match="no cine"):
         study.detect({})
+
+
+def test_detecting_again_in_one_view_keeps_the_study_open(study, sequences):
+    study.setAbsent("2CH", 1, 1)
+    others = {key: value for key, value in scene_of(study).items() if key[0] != "4CH"}
+    study.detect({"4CH": sequences["4CH"]})
+    assert study.views() == ["2CH", "3CH", "4CH"]
+    assert {key: value for key, value in scene_of(study).items() if key[0] != "4CH"} == others
+    assert study.undo() and study.undo() and study.landmarks("2CH")[2][1, 0] == Provenance.AUTO

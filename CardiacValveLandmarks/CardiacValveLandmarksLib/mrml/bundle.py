@@ -15,7 +15,8 @@ from ..files import make_folder
 from ..landmarks import VIEWS, LandmarkSeries
 from ..study import Study
 from .cine_nodes import sequence_from_cine
-from .logic import Detected, Job, StudyLogic
+from .jobs import Detected, Job
+from .logic import StudyLogic
 
 BUNDLE_FILE = "study.mrb"
 

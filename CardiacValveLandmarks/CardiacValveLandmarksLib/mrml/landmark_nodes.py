@@ -14,9 +14,18 @@ import numpy as np
 import slicer
 
 from ..correction import Correction, Decision
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..geometry import SliceGeometry
-from ..landmarks import LANDMARKS, N_LANDMARKS, VALVE_COLOURS, LandmarkSeries, Provenance, in_view, view_mask
+from ..landmarks import (
+    LANDMARKS,
+    N_LANDMARKS,
+    VALVE_COLOURS,
+    VIEWS,
+    LandmarkSeries,
+    Provenance,
+    in_view,
+    view_mask,
+)
 from .cine_nodes import make_proxy, usable_browser
 from .scene import (
     ATTRIBUTE_KIND,
@@ -186,6 +195,17 @@ class LandmarkNodes:
 def ras_of(pixels: np.ndarray, geometry: SliceGeometry) -> np.ndarray:
     """(..., 2) pixels -> (..., 3) RAS mm as the nodes hold them: to 1e-9 mm, what a saved scene returns exactly."""
     return np.round(flip(geometry.to_patient(pixels)), 9)
+
+
+def landmark_number(view: str, landmark: int | str) -> int:
+    """A landmark's number from its number, key, or name within the view. UsageError where it is none of the view."""
+    if view not in VIEWS:
+        raise UsageError(f"view {view!r}: expected one of {', '.join(VIEWS)}")
+    for known in in_view(view):
+        if landmark in (known.number, known.key, known.name, known.short):
+            return known.number
+    names = ", ".join(f"{lm.number} {lm.name}" for lm in in_view(view))
+    raise UsageError(f"landmark {landmark!r}: the {view} view has {names}")
 
 
 def find_landmark_sequence(image_sequence):

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -20,52 +19,27 @@ from ..cine import Cine
 from ..correction import DEFAULT_SPREAD, Correction
 from ..doubts import path_distances
 from ..errors import CvlError, InputError, UsageError
-from ..landmarks import VIEWS, LandmarkSeries, Provenance, in_view
+from ..landmarks import VIEWS, LandmarkSeries
 from .annulus_nodes import PhaseFollower, phase_items, rings_browser, show_rings
-from .cine_nodes import cine_from_sequence, pixels_of, sequence_from_cine
-from .landmark_nodes import ras_of, studies_in
+from .cine_nodes import cine_from_sequence, sequence_from_cine
+from .jobs import (
+    Cancel,
+    Detected,
+    Detector,
+    Job,
+    Progress,
+    assign_views_of,
+    prediction_of,
+    run_jobs,
+    unchanged_sequence,
+)
+from .landmark_nodes import landmark_number, ras_of, studies_in
 from .measure_nodes import show_measures
 from .review import Change, Review, watch_scene
 from .scene import flip, in_scene
 
 if TYPE_CHECKING:
     from ..study import Study, StudySettings
-
-#: progress(fraction done in [0, 1], what is being done in words)
-Progress = Callable[[float, str], None]
-Cancel = Callable[[], bool]
-
-
-class DetectionLike(Protocol):
-    """What a detector gives: `detection.DetectionResult`."""
-
-    landmarks: LandmarkSeries
-    view: str | None
-    view_confidence: float
-    warnings: Sequence[str]
-
-
-class Detector(Protocol):
-    """`detection.detect`, or what stands in for it."""
-
-    def __call__(self, cine: Cine, *, model: str, view: str, progress, cancel, **options) -> DetectionLike: ...
-
-
-@dataclass(frozen=True)
-class Job:
-    """One cine to detect in. Holds no node but an ID, so that a worker thread may have it."""
-
-    view: str
-    sequence_id: str
-    cine: Cine
-
-
-@dataclass(frozen=True)
-class Detected:
-    """What was found in a job."""
-
-    job: Job
-    result: DetectionLike
 
 
 class StudyLogic:
@@ -81,6 +55,8 @@ class StudyLogic:
         self._scene = scene or slicer.mrmlScene
         self._reviews: dict[tuple[tuple[str, str], ...], Review] = {}
         self._review: Review | None = None
+        # the open study's cines, those without landmarks too
+        self._sequences: dict[str, object] = {}
         self._callbacks: list[Callable[[Change], None]] = []
         self._spread = DEFAULT_SPREAD
         self._follower: PhaseFollower | None = None
@@ -142,22 +118,8 @@ class StudyLogic:
 
     def assignViews(self, recognised: Sequence[Detected]) -> dict[str, int]:
         """View -> index of what shows it best, of what `recognise` gave. The rest is named in `messages`."""
-        from ..study_views import assign_views
-
-        self.messages = [
-            f"{o.job.cine.name}: not recognised as a long-axis view" for o in recognised if not o.result.view
-        ]
-        known = [index for index, one in enumerate(recognised) if one.result.view]
-        if not known:
-            return {}
-        try:
-            found = assign_views([(recognised[i].job.cine, recognised[i].result.landmarks) for i in known], {})
-        except InputError as error:
-            self.messages.append(str(error))
-            return {}
-        self.messages += [f"{c.name}: {c.view}? {c.reason}" for c in found.candidates if not c.chosen]
-        self.messages += found.doubts
-        return {chosen.view: next(i for i in known if recognised[i].job.cine is chosen.cine) for chosen in found.views}
+        chosen, self.messages = assign_views_of(recognised)
+        return chosen
 
     def open(self, sequences: Mapping[str, object]) -> None:
         """Make these cines, {view: sequence node}, the study that all other calls work on.
@@ -173,7 +135,7 @@ class StudyLogic:
         if self._review is not None:
             self._review.release()
         self._end_following()
-        self._review = None
+        self._review, self._sequences = None, {}
         self.messages = []
         if review is None:
             review = Review()
@@ -190,7 +152,7 @@ class StudyLogic:
         self.messages += review.notes
         review.notes = []
         review.on_change = self._changed
-        self._review = review
+        self._review, self._sequences = review, sequences
         self._changed(Change(None, ()))
 
     def studies(self) -> list[dict[str, object]]:
@@ -204,7 +166,7 @@ class StudyLogic:
             review.release()
             review.on_change = None
         self._reviews.clear()
-        self._review = None
+        self._review, self._sequences = None, {}
         self._changed(Change(None, ()))
 
     def views(self) -> list[str]:
@@ -262,40 +224,25 @@ class StudyLogic:
         detector = self._detector
         if detector is None:
             from ..detection import detect as detector
-        total = max(sum(job.cine.n_frames for job in jobs), 1)
-        before, found = 0, []
-        for job in jobs:
-            label = job.cine.name if job.view == "auto" else job.view
-
-            def report(done: int, of: int, job=job, before=before, label=label) -> None:
-                if progress is not None:
-                    part = done / max(of, 1)
-                    progress(
-                        (before + part * job.cine.n_frames) / total,
-                        f"{label}, frame {round(part * job.cine.n_frames)} of {job.cine.n_frames}",
-                    )
-
-            report(0, 1)
-            result = detector(job.cine, model=model, view=job.view, progress=report, cancel=cancel, **options)
-            found.append(Detected(job, result))
-            before += job.cine.n_frames
-        return found
+        return run_jobs(detector, jobs, model, progress, cancel, **options)
 
     def apply(self, detected: Sequence[Detected], keepManual: bool = True) -> dict[str, object]:
         """Last third, main thread: the landmarks into the scene, as one step. {view: fiducial node}.
 
         InputError where a cine has left the scene or changed since `prepare`; nothing is changed then.
         """
-        sequences = {one.job.view: self._unchanged(one.job) for one in detected}
-        self.open(sequences)
+        sequences = {one.job.view: unchanged_sequence(self._scene, one.job) for one in detected}
+        self.messages = []
+        # some of the open study's cines: it stays open, with the others
+        if not sequences.items() <= self._sequences.items():
+            self.open(sequences)
         review = self._current()
         for one in detected:
             review.start(one.job.view, sequences[one.job.view], one.job.cine)
-        self.kept, self.messages, changes = 0, [], {}
+        self.kept, changes = 0, {}
         for one in detected:
-            view, found = one.job.view, one.result.landmarks
-            prediction = _of_view(found, view)
-            changes[view], kept = review.state[view].redetected(prediction, keepManual)
+            view = one.job.view
+            changes[view], kept = review.state[view].redetected(prediction_of(one), keepManual)
             self.kept += kept
             self.messages += [f"{view}: {warning}" for warning in one.result.warnings]
         review.commit(changes)
@@ -305,21 +252,6 @@ class StudyLogic:
         for node in nodes.values():
             node.SetDisplayVisibility(True)
         return nodes
-
-    def _unchanged(self, job: Job):
-        """The sequence node a job was made from. InputError where it is gone or holds something else by now."""
-        sequence = self._scene.GetNodeByID(job.sequence_id)
-        found = "it was removed"
-        if sequence is not None:
-            if np.array_equal(pixels_of(sequence), job.cine.frames):
-                return sequence
-            found = "other images"
-        raise InputError(
-            job.cine.name,
-            "the cine in the scene as it was when detection began",
-            found,
-            "Nothing was changed. Load the cine again and repeat the detection.",
-        )
 
     # --- review
 
@@ -368,18 +300,18 @@ class StudyLogic:
             raise UsageError(f"position: expected three finite numbers (r, a, s) in mm, found {position!r}")
         nodes = self._current().view(view).nodes
         pixels = nodes.geometry.to_pixels(flip(point))
-        number = _number(view, landmark)
+        number = landmark_number(view, landmark)
         spread = self.spread if spread is None else spread
         self._current().change(view, lambda c: c.place(frame, number, pixels, spread))
 
     def setAbsent(self, view: str, frame: int | None, landmark: int | str) -> None:
         """The landmark cannot be seen in this frame (None: in no frame)."""
-        number = _number(view, landmark)
+        number = landmark_number(view, landmark)
         self._current().change(view, lambda c: c.set_absent(frame, number))
 
     def reset(self, view: str, frame: int | None = None, landmark: int | str | None = None) -> None:
         """Back to the prediction: a point, a whole frame (landmark None), a whole landmark (frame None) or the view."""
-        number = None if landmark is None else _number(view, landmark)
+        number = None if landmark is None else landmark_number(view, landmark)
         self._current().change(view, lambda c: c.reset(frame, number))
 
     def undo(self) -> bool:
@@ -518,25 +450,3 @@ def export_entries(
     options = ExportOptions()
     chosen, _ = parse_formats(",".join(formats), options)
     return export_study(build_study(entries, settings), folder, chosen, options)
-
-
-def _of_view(found: LandmarkSeries, view: str) -> LandmarkSeries:
-    """The landmarks this view shows, as prediction of it; what the model put elsewhere is left out."""
-    shown = np.isin(np.arange(found.positions.shape[1]), [landmark.index for landmark in in_view(view)])
-    return found.replace(
-        positions=np.where(shown[None, :, None], found.positions, np.nan),
-        confidence=np.where(shown, found.confidence, np.nan),
-        provenance=np.where(shown, found.provenance, Provenance.ABSENT),
-        view=view,
-    )
-
-
-def _number(view: str, landmark: int | str) -> int:
-    """A landmark's number from its number, key, or name within the view. UsageError where it is none of the view."""
-    if view not in VIEWS:
-        raise UsageError(f"view {view!r}: expected one of {', '.join(VIEWS)}")
-    for known in in_view(view):
-        if landmark in (known.number, known.key, known.name, known.short):
-            return known.number
-    names = ", ".join(f"{lm.number} {lm.name}" for lm in in_view(view))
-    raise UsageError(f"landmark {landmark!r}: the {view} view has {names}")
