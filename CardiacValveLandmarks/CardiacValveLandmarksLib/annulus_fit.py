@@ -83,6 +83,8 @@ def fit_ring(points: np.ndarray, apex_direction: np.ndarray, node_1: int, method
         raise RingRefused(f"only {len(points)} points: a ring needs both mitral points of at least two views")
     centre = points.mean(0)
     _, sizes, axes = np.linalg.svd(points - centre)
+    if sizes[0] < 1.0:
+        raise RingRefused("the points nearly coincide")
     if sizes[1] < 0.2 * sizes[0]:
         raise RingRefused("the points lie almost on one line: the views' planes coincide or nearly so")
     up = axes[2] * (-1.0 if axes[2] @ apex_direction > 0 else 1.0)

@@ -259,6 +259,8 @@ def _chords(build: _Builder) -> None:
             build.add(
                 f"{key}_{moment.lower()}", f"{name} at {moment}", lengths[:, column], "mm", definition, used, text
             )
+        if lengths[0].min() < 1.0:
+            continue  # points that coincide have no strain
         strain = 100 * (lengths[:, 1] / lengths[:, 0] - 1)
         build.add(f"{key}_strain", f"{name}: strain at ES", strain, "%", "chord at ES / chord at ED − 1", used)
         curve = chord(build.phases)

@@ -35,6 +35,8 @@ from .trajectory_fit import fit_view
 _RR_TOLERANCE = 0.2
 #: end-diastole or end-systole of a view further than this from the others', of the beat
 _PHASE_TOLERANCE = 0.12
+#: an apex nearer to the mitral valve than this is none, mm
+_SHORTEST_VENTRICLE_MM = 30.0
 
 
 def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudySettings | None = None) -> Study:
@@ -50,7 +52,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     paths: dict[str, tuple[Trajectory, ...]] = {}
     for one in assignment.views:
         paths[one.view] = _fit(one, settings.order, doubts)
-    apex_direction, from_apex = _apex_direction(assignment.views, paths)
+    apex_direction, from_apex = _apex_direction(assignment.views, paths, doubts)
     own = {view: _beat(trajectories, apex_direction) for view, trajectories in paths.items()}
     views = tuple(_study_view(one, own[one.view]) for one in assignment.views)
     _timing_doubts(views, doubts)
@@ -144,7 +146,7 @@ def _fit(one: Assigned, order: int | None, doubts: list[str]) -> tuple[Trajector
     return fit.trajectories
 
 
-def _apex_direction(views: Sequence[Assigned], paths: dict[str, tuple[Trajectory, ...]]):
+def _apex_direction(views: Sequence[Assigned], paths: dict[str, tuple[Trajectory, ...]], doubts: list[str]):
     """(3,) unit vector from the valves to the apex or None, and whether an apex landmark told it."""
     apexes, bases = [], []
     for trajectories in paths.values():
@@ -152,7 +154,10 @@ def _apex_direction(views: Sequence[Assigned], paths: dict[str, tuple[Trajectory
         bases += [t.coefficients[0] for t in trajectories if t.landmark.valve == "mitral"]
     if apexes and bases:
         direction = np.mean(apexes, axis=0) - np.mean(bases, axis=0)
-        return direction / np.linalg.norm(direction), True
+        length = float(np.linalg.norm(direction))
+        if length > _SHORTEST_VENTRICLE_MM:
+            return direction / length, True
+        doubts.append(f"The apex points lie {length:.0f} mm from the mitral valve: they are not used for directions.")
     if any(one.geometry_assumed for one in views):
         return None, False
     return USUAL_APEX_DIRECTION, False
@@ -193,6 +198,11 @@ def _timing_doubts(views: Sequence[StudyView], doubts: list[str]) -> None:
         if view.times_ms is None:
             doubts.append(
                 f"{view.view} ({view.name}): no trigger times; frames are taken as evenly spread over the beat."
+            )
+        elif (span := view.times_ms[-1] - view.times_ms[0]) > view.rr_ms:
+            doubts.append(
+                f"{view.view} ({view.name}): its frames span {span:.0f} ms, longer than the RR of {view.rr_ms:.0f} ms; "
+                "they are laid over one beat. Check the RR."
             )
         if np.isnan(view.rr_ms):
             doubts.append(f"{view.view} ({view.name}): RR unknown; it has no velocities.")

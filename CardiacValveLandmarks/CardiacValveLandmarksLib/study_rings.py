@@ -16,6 +16,8 @@ from .study_views import ring_order_doubt
 
 #: node 1 of the mitral ring belongs to the first of these that is there: next to the aorta, where there is a 3CH
 _MITRAL_NODE_1 = (3, 5, 1, 4, 6, 2)
+#: no valve is so narrow, mm
+_SHORTEST_CHORD_MM = 5.0
 #: valve -> node 1's landmark, the other one, their view
 _CHORD_VALVES = {"tricuspid": (9, 10, "4CH"), "aortic": (7, 8, "3CH")}
 
@@ -75,10 +77,19 @@ def build_rings(
             refused.append(Refusal(valve, f"both its points are needed, in the {view}."))
         elif toward is None:
             refused.append(Refusal(valve, "without patient geometry it has no place."))
+        elif _shortest_chord(draws, first, second, view) < _SHORTEST_CHORD_MM:
+            refused.append(Refusal(valve, "its two points nearly coincide."))
         else:
             rings.append(_chord_ring(draws, valve, first, second, view, geometries[view].normal, toward, settings))
     doubts.extend(f"No {refusal.valve} ring: {refusal.reason}" for refusal in refused)
     return rings, tuple(refused), model
+
+
+def _shortest_chord(draws: PathDraws, first: int, second: int, view: str) -> float:
+    """mm, over the beat."""
+    phases = np.arange(50) / 50
+    ends = (draws.positions(n, view, phases)[0] for n in (first, second))
+    return float(np.linalg.norm(np.subtract(*ends), axis=-1).min())
 
 
 def _mitral_ring(draws: PathDraws, toward, ed: float, settings: StudySettings, doubts: list[str]):

@@ -78,6 +78,9 @@ def assign_views(entries: Sequence[tuple[Cine, LandmarkSeries]], overrides: Mapp
             chosen = option is best[position]
             score = best_score if chosen else max(s for s, c in scored if c[position] is option)
             candidates.append(Candidate(view, option.cine.name, score, chosen, _explain(option, best)))
+        if len(by_view[view]) > 1 and by_view[view][0].stated:
+            names = ", ".join(option.cine.name for option in by_view[view])
+            doubts.append(f"Several cines were stated as {view} ({names}): {best[position].cine.name} is used.")
     doubts += _geometry_doubts(best)
     missing = [view for view in VIEWS if view not in present]
     if missing:

@@ -29,6 +29,8 @@ _SMOOTH_PRIOR_WEIGHT = 1.0
 #: the smallest scatter believed, mm: whole-pixel or made-up points must not make a point infinitely trusted
 _SMALLEST_NOISE_MM = 0.02
 MIN_FRAMES = 6
+#: longest stretch without a point that a path is carried over by the view's other landmarks, of the beat
+LARGEST_GAP = 0.6
 MAX_ORDER = 6
 
 
@@ -75,7 +77,7 @@ def fit_view(
     """Paths of all landmarks of one cine.
 
     phases: (T,) own phases. rr_ms: NaN where unknown. order: harmonics, None: `default_order` of the frame count.
-    A landmark needs MIN_FRAMES points; an order the points cannot carry is a ValueError.
+    A landmark needs MIN_FRAMES points and no gap beyond LARGEST_GAP; an order the points cannot carry is a ValueError.
     """
     if order is not None and not 1 <= order <= (len(phases) - 1) // 2:
         raise ValueError(f"order: expected 1…{(len(phases) - 1) // 2} for {len(phases)} frames, found {order}")
@@ -91,8 +93,14 @@ def fit_view(
             state = "absent in all frames" if count == 0 else f"present in only {count} of {len(phases)} frames"
             doubts.append(f"{view} {landmark.name}: {state}; it has no path (at least {MIN_FRAMES} frames needed).")
             continue
-        indices.append(landmark.index)
         gap = _largest_gap(phases[series.present[:, landmark.index]])
+        if gap > LARGEST_GAP:
+            doubts.append(
+                f"{view} {landmark.name}: no points over {100 * gap:.0f} % of the beat; it has no path "
+                f"(at most {100 * LARGEST_GAP:.0f} %)."
+            )
+            continue
+        indices.append(landmark.index)
         if gap > 0.2:
             doubts.append(
                 f"{view} {landmark.name}: no points over {100 * gap:.0f} % of the beat; "

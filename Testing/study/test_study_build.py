@@ -114,6 +114,46 @@ def test_rr_that_differs_much_is_warned_of(entries):
     assert said(study(slow), "RR differs between the views")
 
 
+def test_frames_that_span_more_than_a_beat_are_warned_of(entries):
+    assert said(study(changed(entries, "4CH", rr_ms=600.0)), "longer than the RR of 600 ms")
+
+
+def test_several_cines_stated_for_a_view_are_ranked_and_told(entries):
+    stated = [(c.replace(view="4CH"), s) for c, s in entries]
+    result = study(stated)
+    assert [v.name for v in result.views] == ["4ch"]
+    assert said(result, "Several cines were stated as 4CH")
+
+
+def test_an_apex_in_the_valve_is_not_believed(entries):
+    def low(series):
+        positions = np.array(series.positions)
+        valve = (
+            positions[:, 4:6]
+            if series.view == "4CH"
+            else positions[:, :2]
+            if series.view == "2CH"
+            else positions[:, 2:4]
+        )
+        positions[:, 10] = valve.mean(1) + 3.0
+        return series.replace(positions=positions)
+
+    result = study([(c, low(s)) for c, s in entries])
+    assert said(result, "not used for directions")
+    assert "mitral plane" in result.measure("mapse_lateral").definition
+    assert result.measure("mapse_lateral").value == pytest.approx(14.8, abs=2.5)
+
+
+def test_points_that_all_coincide_measure_nothing(entries):
+    same = [
+        (c, s.replace(positions=np.where(s.present[..., None], np.full(s.positions.shape, 50.0), np.nan)))
+        for c, s in entries
+    ]
+    result = study(same)
+    assert result.measures == ()
+    assert {r.valve for r in result.refused} == {"mitral", "tricuspid", "aortic"}
+
+
 @pytest.mark.parametrize("frames", ["some", "half", "all"])
 def test_landmarks_absent(frames):
     def without(series):

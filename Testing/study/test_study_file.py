@@ -20,7 +20,7 @@ def study():
     cine, series = truth.entries[0]
     # some of everything: NaN, a missing RR, a warp, an override
     entries = [(cine.replace(rr_ms=None, times_ms=None), series), *truth.entries[1:]]
-    return build_study(entries, StudySettings(samples=10, phases=12, alignment="es", views={"4CH": "4ch"}))
+    return build_study(entries, StudySettings(samples=10, phases=12, nodes=8, alignment="es", views={"4CH": "4ch"}))
 
 
 @pytest.fixture

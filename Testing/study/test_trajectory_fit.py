@@ -1,5 +1,7 @@
 """Paths from noisy, incomplete and hand-corrected landmarks."""
 
+import functools
+
 import numpy as np
 import pytest
 import synthetic_truth as synthetic
@@ -14,12 +16,17 @@ FINE = np.arange(200) / 200
 
 
 def fitted(view="4CH", seed=0, noise=1.0, change=None, order=None, frames=None):
-    cine, series = synthetic.make(seed, noise, frames=frames).entry(view)
+    cine, series = synthetic.make(seed, noise, views=(view,), frames=frames).entry(view)
     return fit_cine(cine, series if change is None else change(series), view, order)
 
 
+@functools.cache
+def truth(view):
+    return synthetic.truth(view, FINE)
+
+
 def error(trajectory, view="4CH"):
-    off = trajectory.evaluate(FINE) - synthetic.truth(view, FINE)[:, trajectory.landmark.index]
+    off = trajectory.evaluate(FINE) - truth(view)[:, trajectory.landmark.index]
     return float(np.sqrt((off**2).sum(-1).mean() / 2))
 
 
@@ -135,6 +142,12 @@ def test_too_few_points_have_no_path_and_it_is_said(left):
     fit = fitted(change=lambda s: absent(s, slice(left, None), 6))
     assert 6 not in [t.landmark.number for t in fit.trajectories]
     assert any("mitral free wall" in doubt and "no path" in doubt for doubt in fit.doubts)
+
+
+def test_a_gap_too_long_to_bridge_has_no_path():
+    fit = fitted(change=lambda s: absent(s, slice(10, None), 6))
+    assert 6 not in [t.landmark.number for t in fit.trajectories]
+    assert any("at most 60 %" in doubt for doubt in fit.doubts)
 
 
 def test_velocity_is_the_derivative_in_the_views_own_time():
