@@ -1,0 +1,157 @@
+"""`cvl study`, `cvl export` and `cvl mesh-map` from images to files, with known landmarks instead of a model."""
+
+import argparse
+import json
+import shutil
+
+import numpy as np
+import pytest
+from CardiacValveLandmarksLib.cli import export as cli_export
+from CardiacValveLandmarksLib.cli import meshmap, study
+from CardiacValveLandmarksLib.errors import InputError, UsageError
+from CardiacValveLandmarksLib.study_io import study_from_json
+
+
+def parse(module, *arguments):
+    parser = argparse.ArgumentParser()
+    module.add_parser(parser.add_subparsers())
+    return parser.parse_args([str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def result(dicom, detector, tmp_path_factory):
+    """The folder of one whole run."""
+    folder = tmp_path_factory.mktemp("run") / "out"
+    options = parse(study, "study", dicom, "-o", folder)
+    assert study.run(options, detector) == 0
+    return folder
+
+
+def test_a_run_leaves_report_study_and_formats(result, truth):
+    assert {p.name for p in result.iterdir()} == {"study.json", "report.html", "csv", "json", "npz", "febio", "abaqus"}
+    found = study_from_json(result / "study.json")
+    assert [v.view for v in found.views] == ["2CH", "3CH", "4CH"]
+    assert [a.valve for a in found.annuli] == ["mitral", "tricuspid", "aortic"]
+    for view in found.views:
+        _, series = truth.entry(view.view)
+        np.testing.assert_allclose(view.landmarks.positions, series.positions)
+    assert found.measure("mapse_mean").value == pytest.approx(14, abs=2)
+
+
+def test_no_file_of_a_run_names_the_patient(result):
+    for path in result.rglob("*"):
+        if path.is_file():
+            assert b"zebulon" not in path.read_bytes().lower(), path
+
+
+def test_identify_names_the_sources(dicom, detector, tmp_path):
+    options = parse(study, "study", dicom, "-o", tmp_path / "out", "--identify", "--formats", "csv")
+    assert study.run(options, detector) == 0
+    assert "ZEBULON" in (tmp_path / "out" / "study.json").read_text()
+    assert "ZEBULON" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_model_s_limits_travel_into_every_output(result):
+    said = "trained on a synthetic heart only"
+    assert said in (result / "report.html").read_text()
+    assert any(said in w for w in study_from_json(result / "study.json").warnings)
+    assert any(said in w for w in json.loads((result / "febio" / "about.json").read_text())["doubts_and_assumptions"])
+
+
+def test_a_second_run_does_not_overwrite(result, dicom, detector, capsys):
+    before = {p: p.stat().st_mtime_ns for p in result.rglob("*")}
+    with pytest.raises(InputError, match="--overwrite"):
+        study.run(parse(study, "study", dicom, "-o", result), detector)
+    assert {p: p.stat().st_mtime_ns for p in result.rglob("*")} == before
+
+
+def test_views_can_be_named_by_hand(dicom, detector, tmp_path):
+    # no FOLDER; one view only
+    options = parse(study, "study", "--4ch", dicom / "4ch", "-o", tmp_path / "out", "--formats", "csv,npz")
+    assert study.run(options, detector) == 0
+    found = study_from_json(tmp_path / "out" / "study.json")
+    assert [v.view for v in found.views] == ["4CH"]
+    assert found.views[0].stated
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "The 2CH is missing" in page
+    assert "No mitral ring" in page
+    assert [p.name for p in (tmp_path / "out" / "npz").glob("*.npz")] == ["tricuspid.npz"]
+
+
+def test_formats_a_partial_study_does_not_suffice_for(dicom, detector, tmp_path, capsys):
+    arguments = ("study", "--2ch", dicom / "2ch", "-o")
+    assert study.run(parse(study, *arguments, tmp_path / "default"), detector) == 0
+    assert "febio is left out: there is no ring" in capsys.readouterr().out
+    # asked for by name: all else is written, and the status says that something is not
+    options = parse(study, *arguments, tmp_path / "named", "--formats", "csv,febio")
+    assert study.run(options, detector) == 3
+    assert (tmp_path / "named" / "csv" / "measures.csv").exists()
+    assert not (tmp_path / "named" / "febio").exists()
+
+
+def test_usage_errors_come_before_any_work(dicom, tmp_path):
+    def never(cine):
+        raise AssertionError("detection was started")
+
+    for arguments in (("--formats", "stl"), ("--rr", "-5"), ("--formats", "dicom-sr")):
+        with pytest.raises(UsageError):
+            study.run(parse(study, "study", dicom, "-o", tmp_path / "out", *arguments), never)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file"):
+        study.run(parse(study, "study", dicom, "-o", tmp_path / "file"), never)
+    with pytest.raises(InputError, match="--4ch"):
+        study.run(parse(study, "study", "-o", tmp_path / "out"), never)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_patients_are_refused(dicom, truth, detector, tmp_path):
+    from CardiacValveLandmarksLib.phantom.dicom import write_dicom
+
+    mixed = tmp_path / "mixed"
+    shutil.copytree(dicom / "4ch", mixed / "4ch")
+    write_dicom(
+        truth.entry("2CH")[0].replace(study_uid="1.9"),
+        mixed / "2ch",
+        series_number=9,
+        series_description="other",
+        patient_id="SOMEONE ELSE",
+    )
+    with pytest.raises(InputError):
+        study.run(parse(study, "study", mixed, "-o", tmp_path / "out"), detector)
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_needs_no_images(result, tmp_path, capsys):
+    options = parse(cli_export, "export", result / "study.json", "-o", tmp_path / "out", "--formats", "npz,bivme")
+    assert cli_export.run(options) == 0
+    same = np.load(result / "npz" / "mitral.npz"), np.load(tmp_path / "out" / "npz" / "mitral.npz")
+    for name in ("reference", "displacement", "time"):
+        assert np.array_equal(same[0][name], same[1][name])
+
+
+def test_export_of_all_says_what_it_leaves_out(result, tmp_path, capsys):
+    options = parse(cli_export, "export", result / "study.json", "-o", tmp_path / "out", "--formats", "all")
+    assert cli_export.run(options) == 0
+    assert "dicom-sr is left out" in capsys.readouterr().out
+    assert (tmp_path / "out" / "febio" / "mitral.feb").exists()
+
+
+def test_export_refuses_a_study_of_another_version(result, tmp_path):
+    content = json.loads((result / "study.json").read_text())
+    content["version"] = "99.0"
+    (tmp_path / "study.json").write_text(json.dumps(content))
+    options = parse(cli_export, "export", tmp_path / "study.json", "-o", tmp_path / "out", "--formats", "csv")
+    with pytest.raises(InputError, match=r"version 99\.0"):
+        cli_export.run(options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_mesh_map_from_the_command_line(result, tmp_path, capsys):
+    reference = np.load(result / "npz" / "mitral.npz")["reference"]
+    rows = "".join(f"{i}, {x!r}, {y!r}, {z!r}\n" for i, (x, y, z) in enumerate(reference.tolist(), start=1))
+    (tmp_path / "mesh.inp").write_text(f"*NODE, NSET=rim\n{rows}*STEP\n*STATIC\n*END STEP\n")
+    options = parse(meshmap, "mesh-map", result / "study.json", tmp_path / "mesh.inp", "--set", "rim", "-o", tmp_path)
+    assert meshmap.run(options) == 0
+    printed = capsys.readouterr().out
+    assert "32 nodes follow the mitral ring" in printed
+    assert json.loads((tmp_path / "mesh_mitral.json").read_text())["distance_mm"]["largest"] < 1e-6
