@@ -45,6 +45,17 @@ class _Look:
     views: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """An image read at one spacing (mm) and handedness: its window around the heart, the scores of the views it can
+    be of, and the probability of none of them."""
+
+    window: Window
+    spacing: np.ndarray
+    scores: Mapping[str, float]
+    other: float
+
+
 class HeatmapDetector:
     """One model on one cine."""
 
@@ -62,29 +73,28 @@ class HeatmapDetector:
     def find(self, view: str | None) -> Found:
         """Look for the landmarks of `view`, or of the view that is recognised (None)."""
         sampled = np.unique(np.linspace(0, self.cine.n_frames - 1, _SAMPLED_FRAMES).round().astype(int))
-        best = None
-        for spacing in self._spacings():
-            for mirrored in self._mirrorings(view):
-                window = self._locate(sampled, spacing, mirrored, view)
-                look = self._look(window, sampled, None)
-                scores, other = self._view_scores(look)
-                value = scores[view] if view else max(scores.values())
-                if best is None or value > best[0]:
-                    best = (value, window, spacing, scores, other)
-        _, window, spacing, scores, other = best
-        warnings = self._assumptions(spacing, window, view)
+        readings = [
+            self._read(sampled, spacing, mirrored, allowed, view)
+            for spacing in self._spacings()
+            for mirrored, allowed in self._handednesses().items()
+        ]
+        scores = {name: max(reading.scores.get(name, 0.0) for reading in readings) for name in VIEWS}
         chosen = view
         if chosen is None:
             likeliest = max(scores, key=scores.get)
             if scores[likeliest] >= VIEW_CONFIDENCE:
                 chosen = likeliest
+        shown = chosen or max(scores, key=scores.get)
+        best = max(readings, key=lambda reading: reading.scores.get(shown, -1.0))
+        window = best.window
         facts = {
-            "spacing_mm": [float(value) for value in spacing],
+            "spacing_mm": [float(value) for value in best.spacing],
             "mirrored": window.mirrored,
             "window_centre": [float(value) for value in window.centre],
             "symmetries": len(self.symmetries),
-            "not_a_long_axis_view": other,
+            "not_a_long_axis_view": best.other,
         }
+        warnings = self._assumptions(best.spacing, window, shown)
         if chosen is None:
             return self._nothing(scores, facts, warnings)
         look = self._look(window, np.arange(self.cine.n_frames), chosen, report=True)
@@ -98,20 +108,36 @@ class HeatmapDetector:
             return [self.cine.spacing]
         return [np.full(2, value) for value in SPACINGS_TRIED]
 
-    def _mirrorings(self, view: str | None) -> list[bool]:
+    def _handednesses(self) -> dict[bool, tuple[str, ...]]:
+        """Mirrored or not -> the views the image can be of when it is read so, by its patient orientation."""
         if not self.spec.input.one_handed:
-            return [False]
-        known = handedness(self.cine.geometry, view) if self.cine.geometry is not None else 0
-        return [known < 0] if known else [False, True]
+            return {False: VIEWS}
+        known = {view: self._handedness(view) for view in VIEWS}
+        possible = {
+            mirrored: tuple(view for view in VIEWS if known[view] in (0, -1 if mirrored else 1))
+            for mirrored in (False, True)
+        }
+        return {mirrored: views for mirrored, views in possible.items() if views}
 
-    def _assumptions(self, spacing: np.ndarray, window: Window, view: str | None) -> list[str]:
+    def _handedness(self, view: str) -> int:
+        return handedness(self.cine.geometry, view) if self.cine.geometry is not None else 0
+
+    def _read(
+        self, frames: np.ndarray, spacing: np.ndarray, mirrored: bool, allowed: tuple[str, ...], view: str | None
+    ) -> _Reading:
+        """How the views an image can be of explain some frames, read at a spacing and handedness."""
+        window = self._locate(frames, spacing, mirrored, view)
+        scores, other = self._view_scores(self._look(window, frames, None))
+        return _Reading(window, spacing, {name: scores[name] for name in allowed}, other)
+
+    def _assumptions(self, spacing: np.ndarray, window: Window, view: str) -> list[str]:
         said = []
         if self.spec.input.spacing_mm is not None and self.cine.spacing is None:
             said.append(
                 f"The file states no pixel spacing; {spacing[0]:g} mm fitted the model best of {SPACINGS_TRIED} and "
                 "was used to look, so distances in mm are not known."
             )
-        if len(self._mirrorings(view)) > 1:
+        if self.spec.input.one_handed and self._handedness(view) == 0:
             side = "as the mirror image" if window.mirrored else "as it is"
             said.append(
                 "The orientation does not say from which side the plane is seen; both were tried and the image was "
