@@ -1,17 +1,18 @@
 """Which points a person should look at first.
 
-Four signs, each scaled so that 1 is where doubt begins; a point's score is its worst sign. A point placed by hand is
+Five signs, each scaled so that 1 is where doubt begins; a point's score is its worst sign. A point placed by hand is
 not doubted. Thresholds are stated, not learned: they order the work, they judge nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .cine import Cine
-from .landmarks import LANDMARKS, LandmarkSeries, Provenance, in_view
+from .landmarks import LANDMARKS, N_LANDMARKS, LandmarkSeries, Provenance, in_view
 from .trajectory import harmonic_basis
 
 #: a model's confidence below this
@@ -76,48 +77,61 @@ def path_distances(series: LandmarkSeries, cine: Cine, paths: np.ndarray | None 
 
 def find_doubts(series: LandmarkSeries, cine: Cine) -> list[Doubt]:
     """The doubtful points of one cine, worst first. Distances are judged only where the pixel spacing is known."""
-    view = series.view
-    columns = [landmark.index for landmark in (LANDMARKS if view is None else in_view(view))]
-    score = np.zeros(series.confidence.shape)
-    why = np.full(series.confidence.shape, "", dtype=object)
-
-    def doubt(sign: np.ndarray, reason) -> None:
-        """Where `sign` (T, 11) is at least 1 and above the score so far it becomes the reason."""
-        worse = (sign >= 1) & (sign > score) & (series.provenance != Provenance.MANUAL)
-        for at in zip(*np.nonzero(worse), strict=True):
-            score[at], why[at] = sign[at], reason(*at)
-
-    with np.errstate(invalid="ignore"):
-        low = (1 - series.confidence) / (1 - CONFIDENCE)
-        doubt(
-            np.where(series.present & (series.confidence < CONFIDENCE), low, 0),
-            lambda t, k: f"confidence {series.confidence[t, k]:.2f}",
-        )
-        if cine.spacing is not None:
-            distance = path_distances(series, cine)
-            doubt(np.nan_to_num(distance / PATH_MM), lambda t, k: f"{distance[t, k]:.1f} mm off its smooth path")
-            step = np.linalg.norm((series.positions - np.roll(series.positions, 1, axis=0)) * cine.spacing, axis=2)
-            limit = _step_limits(cine)
-            doubt(np.nan_to_num(step / limit[:, None]), lambda t, k: f"jumps {step[t, k]:.1f} mm from the frame before")
-            for first, second in _valve_pairs(columns):
-                apart = np.linalg.norm(
-                    (series.positions[:, first] - series.positions[:, second]) * cine.spacing, axis=1
-                )
-                close = np.zeros(score.shape)
-                close[:, [first, second]] = (VALVE_MM / np.maximum(apart, 0.1))[:, None]
-                other = {first: second, second: first}
-                doubt(
-                    np.nan_to_num(close),
-                    lambda t, k, apart=apart, other=other: (
-                        f"{apart[t]:.1f} mm from the valve's other point ({LANDMARKS[other[k]].name})"
-                    ),
-                )
-    # a landmark seen in most frames and not in this one; a person's "absent" shows as no confidence and is believed
-    gap = ~series.present & (series.present.mean(0) > 0.5) & ~np.isnan(series.confidence)
-    doubt(np.where(gap, 1.5, 0), lambda t, k: "missing here, present in most frames")
-    shown = [(t, k) for t, k in zip(*np.nonzero(score), strict=True) if k in columns]
-    found = [Doubt(int(t), int(k) + 1, float(score[t, k]), why[t, k]) for t, k in shown]
+    columns = [landmark.index for landmark in (LANDMARKS if series.view is None else in_view(series.view))]
+    signs = [_unsure(series), _missing(series)]
+    if cine.spacing is not None:
+        signs += [_off_path(series, cine), _jumping(series, cine)]
+        signs += [_narrow(series, cine.spacing, pair) for pair in _valve_pairs(columns)]
+    strength = np.stack([np.nan_to_num(sign.strength) for sign in signs])
+    worst, which = strength.max(0), strength.argmax(0)
+    doubtful = (worst >= 1) & (series.provenance != Provenance.MANUAL) & np.isin(np.arange(N_LANDMARKS), columns)
+    found = [
+        Doubt(int(t), int(k) + 1, float(worst[t, k]), signs[which[t, k]].words(t, k))
+        for t, k in zip(*np.nonzero(doubtful), strict=True)
+    ]
     return sorted(found, key=lambda d: (-d.score, d.frame, d.landmark))
+
+
+@dataclass(frozen=True)
+class _Sign:
+    """strength: (T, 11), doubt begins at 1, NaN or less is none. words(frame, column): what is to be said of it."""
+
+    strength: np.ndarray
+    words: Callable[[int, int], str]
+
+
+def _unsure(series: LandmarkSeries) -> _Sign:
+    confidence = np.where(series.present, series.confidence, np.nan)
+    strength = np.where(confidence < CONFIDENCE, (1 - confidence) / (1 - CONFIDENCE), 0)
+    return _Sign(strength, lambda t, k: f"confidence {confidence[t, k]:.2f}")
+
+
+def _missing(series: LandmarkSeries) -> _Sign:
+    """Absent here and present in most frames. A person's "absent" shows as no confidence, and is believed."""
+    gap = ~series.present & (series.present.mean(0) > 0.5) & ~np.isnan(series.confidence)
+    return _Sign(np.where(gap, 1.5, 0), lambda t, k: "missing here, present in most frames")
+
+
+def _off_path(series: LandmarkSeries, cine: Cine) -> _Sign:
+    distance = path_distances(series, cine)
+    return _Sign(distance / PATH_MM, lambda t, k: f"{distance[t, k]:.1f} mm off its smooth path")
+
+
+def _jumping(series: LandmarkSeries, cine: Cine) -> _Sign:
+    """Far from the frame before and from the one after: the point itself is the odd one, not its neighbour."""
+    step = np.linalg.norm((series.positions - np.roll(series.positions, 1, axis=0)) * cine.spacing, axis=2)
+    before = step / _step_limits(cine)[:, None]
+    strength = np.minimum(before, np.roll(before, -1, axis=0))
+    return _Sign(strength, lambda t, k: f"jumps {step[t, k]:.1f} mm from the frame before, and back")
+
+
+def _narrow(series: LandmarkSeries, spacing: np.ndarray, pair: tuple[int, int]) -> _Sign:
+    first, second = pair
+    apart = np.linalg.norm((series.positions[:, first] - series.positions[:, second]) * spacing, axis=1)
+    strength = np.zeros(series.confidence.shape)
+    strength[:, pair] = np.where(apart < VALVE_MM, VALVE_MM / np.maximum(apart, 0.1), 0)[:, None]
+    other = {first: LANDMARKS[second].name, second: LANDMARKS[first].name}
+    return _Sign(strength, lambda t, k: f"{apart[t]:.1f} mm from the valve's other point ({other[k]})")
 
 
 def _step_limits(cine: Cine) -> np.ndarray:

@@ -86,3 +86,10 @@ def test_without_spacing_nothing_is_measured_in_mm(cine):
 
     unknown = Cine(np.zeros((FRAMES, 8, 8)), view="4CH")
     assert [(d.frame, d.landmark) for d in find_doubts(series(spoil), unknown)] == [(1, 5)]
+
+
+def test_the_neighbours_of_a_jump_are_not_blamed_for_it(cine):
+    def spoil(positions, confidence, provenance):
+        positions[12, 8] += 20
+
+    assert {(d.frame, d.landmark) for d in find_doubts(series(spoil), cine)} == {(12, 9)}
