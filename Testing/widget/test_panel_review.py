@@ -90,7 +90,7 @@ def test_a_point_dragged_in_its_slice_view(study, host, slice_views, shot):
     image.hover(start)
     image.press(start)
     for step in (8, 16, 24):
-        image.move(start + [step, step])
+        image.move(start + step)
         host.process()
         now = stored(study, view)
         assert now[frame, number - 1] == pytest.approx(image.to_ras(start + step), abs=1.5), "stored while it moves"
@@ -98,7 +98,7 @@ def test_a_point_dragged_in_its_slice_view(study, host, slice_views, shot):
         assert np.array_equal(now[others], before[view][others], equal_nan=True)
         row = study.review.table.rows.index((view, number))
         assert column(study, 1)[row] == "manual" and study.review.selected == (view, number)
-    image.release(start + [24, 24])
+    image.release(start + 24)
     host.process()
     after = stored(study, view)
     moved = np.linalg.norm(np.nan_to_num(after - before[view]), axis=2)
@@ -142,7 +142,7 @@ def test_an_absent_point_is_placed_by_a_click_in_its_image(study, host, slice_vi
     button.click()
     assert study.review.placing.active and "Click in the 3CH image" in study.ui.messageLabel.text
     image = slice_views["3CH"]
-    at = np.round(image.to_display(before[2, 6])) + [10, 6]
+    at = np.round(image.to_display(before[2, 6])) + np.array([10, 6])
     image.render()
     image.hover(at)
     image.press(at)

@@ -21,8 +21,11 @@ def allow(widget, why_not: str) -> None:
 
 def show_text(label, text: str, colour: str = "") -> None:
     """A label's text; hidden where there is none."""
-    label.setText(text)
-    label.setStyleSheet(f"color: {colour};" if colour else "")
+    style = f"color: {colour};" if colour else ""
+    if label.text != text:
+        label.setText(text)
+    if label.styleSheet != style:
+        label.setStyleSheet(style)
     label.setVisible(bool(text))
 
 

@@ -43,7 +43,7 @@ class DetectSection:
                 )
                 for one in detected
             ]
-            panel.say("\n".join([*told, *logic.messages]))
+            panel.say("\n".join([*told, *logic.messages]), "doubt" if logic.messages else "good")
 
         panel.run(_("Detection"), lambda progress, cancel: logic.compute(jobs, model, progress, cancel), done)
 

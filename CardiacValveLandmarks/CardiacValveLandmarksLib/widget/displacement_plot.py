@@ -153,6 +153,7 @@ class _Events(qt.QObject):
 
     def eventFilter(self, watched, event):
         if event.type() == qt.QEvent.MouseButtonPress:
+            # pos() is in Qt 5 and in Qt 6
             self._clicked(event.pos().x())
         elif event.type() == qt.QEvent.Resize:
             self._resized()

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from .controls import allow, read_only_table, show_text
 
+_WARNINGS_SHOWN = 6
 VALVES = ("mitral", "tricuspid", "aortic")
 
 
@@ -24,6 +25,9 @@ class MeasuresSection:
         self._rings: dict[str, str] = {}
         self._boxes = {valve: getattr(ui, f"{valve}CheckBox") for valve in VALVES}
         read_only_table(ui.measuresTable, [_("measure"), _("value"), _("reference")], stretched=0)
+        # long texts, which the tooltip has in full
+        ui.measuresTable.horizontalHeader().setSectionResizeMode(2, qt.QHeaderView.Interactive)
+        ui.measuresTable.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
         ui.measureButton.clicked.connect(lambda *_: self.measure())
 
     def outdate(self) -> None:
@@ -49,7 +53,11 @@ class MeasuresSection:
             self.outdated = [id(series) for _cine, series in now] != [id(series) for _cine, series in entries]
             nodes = panel.logic.showStudy(study)
             self._rings = {valve: nodes[valve].GetID() for valve in VALVES if valve in nodes}
-            panel.say("\n".join(study.warnings[:6]) or _("Measured."))
+            more = len(study.warnings) - _WARNINGS_SHOWN
+            told = [_("Measured."), *study.warnings[:_WARNINGS_SHOWN]]
+            if more > 0:
+                told.append(_("… and {count} more; the export has all of them.").format(count=more))
+            panel.say("\n".join(told), "doubt" if study.warnings else "good")
 
         panel.run(_("Measuring"), lambda progress, cancel: build_study(entries), done)
 

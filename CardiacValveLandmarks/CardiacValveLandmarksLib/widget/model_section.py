@@ -25,7 +25,7 @@ class ModelSection:
         try:
             self._models = list_models()
         except CvlError as error:  # a catalogue of the user's own that does not parse
-            self._panel.say(str(error), good=False)
+            self._panel.say(str(error), "bad")
             self._models = []
         selector = self._panel.ui.modelSelector
         blocked = selector.blockSignals(True)
@@ -134,8 +134,8 @@ class ModelSection:
         try:
             done = bool(package) and packages.install(package)
         except (CvlError, OSError, RuntimeError, ValueError) as error:  # pip's own failures are among these
-            self._panel.say(str(error), good=False)
+            self._panel.say(str(error), "bad")
         else:
             text = _("{package} was installed.") if done else _("{package} was not installed.")
-            self._panel.say(text.format(package=package), good=done)
+            self._panel.say(text.format(package=package), "good" if done else "bad")
         self._panel.refresh()

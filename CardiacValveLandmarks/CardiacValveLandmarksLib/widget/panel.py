@@ -23,7 +23,8 @@ from .review_section import ReviewSection
 from .study_section import StudySection
 from .worker import Task, Worker
 
-_RED, _GREEN = "#b00020", "#1b6e3c"
+#: what is said, by kind: done, worth a look, failed
+_COLOURS = {"good": "#1b6e3c", "doubt": "#8a5a00", "bad": "#b00020"}
 
 
 class Panel:
@@ -41,7 +42,7 @@ class Panel:
         self._gui_tag, self._parameters_tag = None, None
         #: view -> node ID of what the logic has open; None: not looked yet
         self._opened: dict[str, str] | None = None
-        self._entered = False
+        self._held = False
         self.widget = slicer.util.loadUI(module_widget.resourcePath("UI/CardiacValveLandmarks.ui"))
         module_widget.layout.addWidget(self.widget)
         self.widget.setMRMLScene(slicer.mrmlScene)
@@ -75,13 +76,11 @@ class Panel:
 
     def enter(self) -> None:
         """The module is opened."""
-        self._entered = True
         self._tie()
         self.review.shortcuts.enable()
 
     def exit(self) -> None:
         """The module is left; a task under way goes on."""
-        self._entered = False
         self.review.leave()
         self.review.shortcuts.disable()
         self._untie()
@@ -162,7 +161,7 @@ class Panel:
         if chosen:
             self.attempt(lambda: self.logic.open(chosen))
             if self.logic.messages:
-                self.say("\n".join(self.logic.messages))
+                self.say("\n".join(self.logic.messages), "doubt")
             self.study.show_in_views()
         self._views_changed()
 
@@ -171,7 +170,7 @@ class Panel:
         return self.logic.views() if self._opened else []
 
     def _landmarks_changed(self, change) -> None:
-        if self.parameters is None:
+        if self.parameters is None or self._held:
             return
         if change.view is None:
             self._views_changed()
@@ -188,6 +187,10 @@ class Panel:
         self.review.views_changed()
         self.measures.outdate()
 
+    def _generation(self) -> dict[str, object]:
+        """The landmarks as they stand, to see whether something changed them."""
+        return {view: self.logic.correction(view) for view in self.views()}
+
     def _frame_shown(self, view: str, frame: int) -> None:
         self.review.frame_shown(view, frame)
 
@@ -200,22 +203,22 @@ class Panel:
 
     # --- what is said and done
 
-    def say(self, text: str, good: bool = True) -> None:
-        """The outcome of what was done last, under the Detect button."""
-        show_text(self.ui.messageLabel, text, _GREEN if good else _RED)
+    def say(self, text: str, kind: str = "good") -> None:
+        """The outcome of what was done last, under the Detect button. kind: "good", "doubt" or "bad"."""
+        show_text(self.ui.messageLabel, text, _COLOURS[kind])
 
     def attempt(self, action: Callable[[], object], default=None):
         """Do something that may raise one of our errors; then it is shown and `default` comes back."""
         try:
             return action()
         except CvlError as error:
-            self.say(str(error), good=False)
+            self.say(str(error), "bad")
             return default
 
     def run(self, title: str, task: Task, done: Callable[[object], None]) -> None:
         """Do `task(progress, cancel)` beside the interface, then `done(result)`; nothing else starts meanwhile."""
         if self.worker.running:
-            self.say(_("{title} is still running.").format(title=self.busy), good=False)
+            self.say(_("{title} is still running.").format(title=self.busy), "bad")
             return
         self.busy = title
         self.say("")
@@ -224,16 +227,23 @@ class Panel:
         def finished(action: Callable[[], object]) -> None:
             self.busy = ""
             self.detect.idle()
-            self.attempt(action)
+            # what a result changes view by view is shown once, when all of it is in the scene
+            before, self._held = self._generation(), True
+            try:
+                self.attempt(action)
+            finally:
+                self._held = False
+            if self.parameters is not None and self._generation() != before:
+                self._views_changed()
             self.refresh()
 
         def failed(error: Exception) -> None:
             if not isinstance(error, CvlError):
                 logging.error("%s failed", title, exc_info=error)
                 text = _("{title} failed: {error}. The Python console has the details; please report it.")
-                self.say(text.format(title=title, error=f"{type(error).__name__}: {error}"), good=False)
+                self.say(text.format(title=title, error=f"{type(error).__name__}: {error}"), "bad")
                 return
-            self.say(str(error), good=False)
+            self.say(str(error), "bad")
 
         def cancelled() -> None:
             self.say(_("{title}: cancelled, nothing was changed.").format(title=title))

@@ -160,7 +160,7 @@ class ReviewSection:
 
     def _draw(self) -> None:
         if self.selected is None:
-            self.plot.show(None, _("The displacement of the selected landmark appears here after a detection."))
+            self.plot.show(None, _("A landmark's displacement, once detected."))
             return
         view, number = self.selected
         data, landmark = self.data[view], by_number(number)
@@ -189,7 +189,7 @@ class ReviewSection:
         allow(ui.undoButton, none or ("" if logic.canUndo() else _("There is nothing to take back.")))
         allow(ui.redoButton, none or ("" if logic.canRedo() else _("Nothing was taken back.")))
         frames = len({(view, frame) for view, frame, _number, _why in self.doubts})
-        count = _("doubtful: {points} points in {frames} frames").format(points=len(self.doubts), frames=frames)
+        count = _("doubtful points: {points}, in frames: {frames}").format(points=len(self.doubts), frames=frames)
         if not self.doubts:
             count = none or _("no doubtful points")
         at = self._doubt_here()
@@ -223,7 +223,7 @@ class ReviewSection:
         """Show a frame of the selected landmark's view."""
         if self.view is not None:
             self._panel.browsing.go(self.view, int(frame))
-            self._panel.refresh()
+            self.refresh()
 
     def step(self, by: int) -> None:
         if self.view is not None:
@@ -246,7 +246,7 @@ class ReviewSection:
         self._show_frame()
         if playing:
             self.play(True)
-        self._panel.refresh()
+        self.refresh()
 
     def select_number(self, number: int) -> None:
         """The landmark of a number, in the view that shows it."""
@@ -254,7 +254,7 @@ class ReviewSection:
         if row is None:
             name = by_number(number)
             text = _("Landmark {number}, {name} ({view}), is in no view of this study.")
-            self._panel.say(text.format(number=number, name=name.name, view=name.views[0]), good=False)
+            self._panel.say(text.format(number=number, name=name.name, view=name.views[0]), "bad")
             return
         self.select(*row)
 
@@ -294,7 +294,7 @@ class ReviewSection:
 
         def start(view: str, frame: int, number: int) -> None:
             if slice_logic(view) is None:
-                self._panel.say(_("Placing needs a slice view, and there is none."), good=False)
+                self._panel.say(_("Placing needs a slice view, and there is none."), "bad")
                 return
             self.play(False)
             self._panel.study.show_in_views()

@@ -181,7 +181,7 @@ class StudySection:
             try:
                 cines.append((node.GetID(), cine_from_sequence(node)))
             except CvlError as error:
-                self._panel.say(str(error), good=False)
+                self._panel.say(str(error), "bad")
         cines = self._of_one_study(cines)
         logic, model = self._panel.logic, self._panel.parameters.model
 
@@ -200,7 +200,7 @@ class StudySection:
             told.insert(0, _("Views found: {views}.").format(views=found))
             if not best:
                 told.append(_("Select the cines by hand if you know which they are."))
-            self._panel.say("\n".join(told[:8]), good=bool(best))
+            self._panel.say("\n".join(told[:8]), "good" if best else "bad")
 
         self._panel.run(
             _("Finding the views"), lambda progress, cancel: logic.recognise(cines, model, progress, cancel), done

@@ -1,0 +1,118 @@
+"""The panel's own cost, on the test host (PySide6, off the screen) with a synthetic study of 50, 40 and 50 frames.
+
+    python bench/widget_gaps.py [--model phantom-heatmap]
+
+Prints the longest gap between two handled events while the model detects in three views (wall time, with the load of
+the machine: other work on it makes gaps), and of these the median and worst processor time of the interface's thread:
+a mouse move of a dragged point until table and plot are current, the drop (spread, smooth path, doubts, plot), and a
+frame change of three views, with the panel and without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "CardiacValveLandmarks")]
+
+import slicer_host  # noqa: E402
+
+FRAMES = {"2CH": 50, "3CH": 40, "4CH": 50}
+
+
+def longest_gap(host, until, seconds: float) -> tuple[float, int]:
+    """(longest time between two beats of a 1 ms timer in ms, number of beats) until `until()`."""
+    import qt
+
+    beats = []
+    timer = qt.QTimer()
+    timer.setInterval(1)
+    timer.timeout.connect(lambda: beats.append(time.perf_counter()))
+    timer.start()
+    host.process(seconds, until=until)
+    timer.stop()
+    gaps = [1000 * (b - a) for a, b in itertools.pairwise(beats)]
+    return max(gaps), len(beats)
+
+
+def timed(action, count: int) -> str:
+    """Median and worst of `action(i)` in ms of processor time."""
+    spent = []
+    for index in range(count):
+        begin = time.thread_time()
+        action(index)
+        spent.append(1000 * (time.thread_time() - begin))
+    return f"median {statistics.median(spent):.1f} ms, worst {max(spent):.1f} ms of {count}"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--model", default="phantom-heatmap")
+    model = options.parse_args().model
+    host = slicer_host.install(ROOT / "CardiacValveLandmarks" / "CardiacValveLandmarks.py")
+    from CardiacValveLandmarksLib.mrml.cine_nodes import sequence_from_cine
+    from CardiacValveLandmarksLib.phantom.cines import synthetic_study
+
+    widget = host.make_widget()
+    widget.enter()
+    panel = widget.panel
+    sequences = {}
+    for view, frames in FRAMES.items():
+        cine = synthetic_study(1, kinds=(view,), frames=frames).items[0].cine
+        sequences[view] = sequence_from_cine(cine)
+    for view, node in sequences.items():
+        getattr(panel.ui, f"viewSelector{view}").setCurrentNode(node)
+    panel.parameters.model = model
+    host.process(0.5)
+
+    gap, beats = longest_gap(host, None, 2.0)
+    print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    print(f"at rest: longest gap {gap:.0f} ms, {beats} events in 2 s")
+    begin, clicked = time.perf_counter(), time.thread_time()
+    panel.ui.detectButton.click()
+    started = 1000 * (time.thread_time() - clicked)
+    # the end of the detection, where the landmarks are written into the scene, is counted apart
+    done, poll = [], panel.logic.apply
+
+    def apply(*args, **kwargs):
+        done.append(time.thread_time())
+        return poll(*args, **kwargs)
+
+    panel.logic.apply = apply
+    gap, beats = longest_gap(host, lambda: bool(done) or not panel.busy, 600)
+    ended, spent = time.thread_time(), time.perf_counter() - begin
+    print(f"detecting: the click took {started:.0f} ms; longest gap {gap:.0f} ms, {beats} events in {spent:.1f} s")
+    print(f"the landmarks into the scene, in one piece: {1000 * (ended - done[0]):.0f} ms")
+    print(panel.ui.messageLabel.text)
+
+    logic, node = panel.logic, panel.logic.landmarksNode("4CH")
+    panel.review.select("4CH", 5)
+    start = node.GetNthControlPointPosition(4)
+
+    def move(index: int) -> None:
+        node.SetNthControlPointPosition(4, start[0] + 0.05 * index, start[1], start[2])
+
+    node.InvokeEvent(node.PointStartInteractionEvent)
+    print("a mouse move:", timed(move, 100))
+    print("the drop:", timed(lambda _index: node.InvokeEvent(node.PointEndInteractionEvent), 1))
+    print("a whole step and its undo:", timed(lambda index: (logic.setAbsent("4CH", index, 5), logic.undo()), 20))
+    print("a frame of three views:", timed(lambda index: panel.browsing.go("4CH", index), 100))
+    panel.browsing.release()
+    browsers = {view: logic.browserNode(view) for view in FRAMES}
+
+    def browse(index: int) -> None:
+        for view, browser in browsers.items():
+            browser.SetSelectedItemNumber((index + 1) % FRAMES[view])
+
+    print("the same without the panel:", timed(browse, 100))
+    widget.cleanup()
+
+
+if __name__ == "__main__":
+    main()
