@@ -268,3 +268,22 @@ def test_detecting_again_in_one_view_keeps_the_study_open(study, sequences):
     assert study.views() == ["2CH", "3CH", "4CH"]
     assert {key: value for key, value in scene_of(study).items() if key[0] != "4CH"} == others
     assert study.undo() and study.undo() and study.landmarks("2CH")[2][1, 0] == Provenance.AUTO
+
+
+def test_a_cine_taken_for_another_view(study, sequences):
+    """Opening it so changes nothing; detecting it so replaces its landmarks, name and all."""
+    before = scene_of(study)
+    study.open({"3CH": sequences["4CH"]})
+    assert study.views() == [] and "as 4CH" in study.messages[0]
+    study.open(sequences)
+    assert scene_of(study) == before
+    node = study.detect({"3CH": sequences["4CH"]})["3CH"]
+    assert node.GetName() == "3CH landmarks"
+    assert [bool(node.GetNthControlPointVisibility(i)) for i in range(11)] == view_mask("3CH").tolist()
+    provenance = study.landmarks("3CH")[2]
+    assert provenance[:, view_mask("3CH")].all() and not provenance[:, ~view_mask("3CH")].any()
+    study.open(sequences)
+    assert study.views() == ["2CH", "3CH"], "its landmarks as 4CH are gone"
+    again = StudyLogic(TruthDetector())
+    assert {"3CH": sequences["4CH"]}.items() <= next(s for s in again.studies() if "3CH" in s).items()
+    again.cleanup()

@@ -112,7 +112,7 @@ def sequence_from_cine(cine: Cine, scene=None):
         "patient_key": cine.patient_key,
         "attributes": dict(cine.attributes),
     }
-    sequence.SetAttribute(_ATTRIBUTE_FACTS, json.dumps(facts))
+    sequence.SetAttribute(_ATTRIBUTE_FACTS, json.dumps(facts, default=float))
     sequence.SetAttribute(ATTRIBUTE_KIND, KIND)
     if cine.view is not None:
         sequence.SetAttribute(ATTRIBUTE_VIEW, cine.view)

@@ -106,6 +106,11 @@ class LandmarkNodes:
         return _study_of(self.sequence)
 
     @property
+    def stored_view(self) -> str:
+        """The view the stored landmarks are of."""
+        return self.sequence.GetAttribute(ATTRIBUTE_VIEW)
+
+    @property
     def frame(self) -> int:
         """The frame the browser shows."""
         return self.browser.GetSelectedItemNumber()
@@ -137,6 +142,15 @@ class LandmarkNodes:
                 _write_frame(node, correction, frame, self.view, self.geometry, marks)
         # frames are changed in place, which the sequence does not notice: without this it would not be saved again
         self.sequence.Modified()
+
+    def become(self, view: str, correction: Correction) -> None:
+        """The nodes of another view from now on, holding `correction`."""
+        self.view = view
+        self.sequence.SetAttribute(ATTRIBUTE_VIEW, view)
+        for node in (self.sequence, self.proxy, *map(self.sequence.GetNthDataNode, range(correction.n_frames))):
+            node.SetName(f"{view} landmarks")
+        _style(self.proxy.GetDisplayNode(), view)
+        self.write(correction, range(correction.n_frames))
 
     def write_shown_attributes(self, correction: Correction, marks: Marks) -> None:
         """During a drag: what is known of the shown frame's points, but not their positions, which the mouse holds."""

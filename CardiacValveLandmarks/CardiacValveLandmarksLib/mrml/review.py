@@ -78,26 +78,35 @@ class Review:
     # --- views
 
     def adopt(self, view: str, sequence) -> bool:
-        """Take in the landmarks this cine already has in the scene; False where it has none."""
+        """Take in the landmarks this cine already has in the scene; False where it has none of this view."""
         nodes = LandmarkNodes.find(sequence, view, scene_geometry(sequence))
         if nodes is None:
+            return False
+        if nodes.stored_view != view:
+            name = sequence.GetName()
+            self.notes.append(f"{name}: has landmarks as {nodes.stored_view}; a detection as {view} replaces them")
             return False
         correction, notes = nodes.read()
         self.notes += notes
         self._take_in(view, ReviewedView(cine_from_sequence(sequence, view), nodes), correction)
-        if notes or correction.prediction.view != view:
+        if notes:
             with self._writes():
                 nodes.write(correction, range(correction.n_frames), self._marked[view])
         return True
 
     def start(self, view: str, sequence, cine: Cine | None = None) -> None:
-        """Landmark nodes for this cine, all absent, unless it has some."""
+        """Landmark nodes for this cine, all absent, unless it has some of this view."""
         if view in self.views or self.adopt(view, sequence):
             return
         cine = cine_from_sequence(sequence, view) if cine is None else cine
         correction = Correction.of(LandmarkSeries.empty(cine.n_frames, view))
-        study = next((other.nodes.study for other in self.views.values()), None)
-        nodes = LandmarkNodes.create(sequence, correction, view, scene_geometry(sequence), study)
+        geometry = scene_geometry(sequence)
+        nodes = LandmarkNodes.find(sequence, view, geometry)
+        if nodes is not None:
+            nodes.become(view, correction)
+        else:
+            study = next((other.nodes.study for other in self.views.values()), None)
+            nodes = LandmarkNodes.create(sequence, correction, view, geometry, study)
         self._take_in(view, ReviewedView(cine, nodes), correction)
 
     def _take_in(self, view: str, reviewed: ReviewedView, correction: Correction) -> None:
@@ -134,7 +143,7 @@ class Review:
         """Observe the scene again after `release`; what was changed in it meanwhile ends the history."""
         for view in list(self.views):
             nodes = self.views[view].nodes
-            if not nodes.alive:
+            if not nodes.alive or nodes.stored_view != view:
                 self.drop(view)
                 continue
             try:
