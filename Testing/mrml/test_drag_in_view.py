@@ -128,3 +128,29 @@ def test_the_frame_changes_under_a_drag(view, study):
     assert np.array_equal(np.delete(after, FRAME, 0), np.delete(before, FRAME, 0), equal_nan=True)
     view.release(np.add(start, (25, 0)))
     assert np.array_equal(stored_positions(study, VIEW)[FRAME], after[FRAME], equal_nan=True)
+
+
+def test_a_missing_point_is_placed_by_a_click_in_place_mode(view, study, app):
+    """Slicer's own place mode: nothing is decided while the point is only previewed under the mouse."""
+    study.setAbsent(VIEW, FRAME, NUMBER)
+    study.spread = 0
+    node = study.landmarksNode(VIEW)
+    node.UnsetNthControlPointPosition(NUMBER - 1)
+    node.SetControlPointPlacementStartIndex(NUMBER - 1)
+    selection = app.applicationLogic().GetSelectionNode()
+    interaction = app.applicationLogic().GetInteractionNode()
+    selection.SetReferenceActivePlaceNodeClassName(node.GetClassName())
+    selection.SetActivePlaceNodeID(node.GetID())
+    interaction.SetPlaceModePersistence(0)
+    interaction.SetCurrentInteractionMode(interaction.Place)
+    before, at = stored_positions(study, VIEW), np.array([220.0, 260.0])
+    view.hover(at)
+    assert node.GetNthControlPointPositionStatus(NUMBER - 1) == node.PositionPreview
+    assert study.landmarks(VIEW)[2][FRAME, NUMBER - 1] == Provenance.ABSENT
+    view.press(at)
+    view.release(at)
+    assert study.landmarks(VIEW)[2][FRAME, NUMBER - 1] == Provenance.MANUAL
+    assert study.landmarks(VIEW)[0][FRAME, NUMBER - 1] == pytest.approx(view.to_ras(at), abs=1e-6)
+    moved = np.argwhere(np.abs(np.nan_to_num(stored_positions(study, VIEW)) - np.nan_to_num(before)).max(2) > 0)
+    assert moved.tolist() == [[FRAME, NUMBER - 1]]
+    assert study.undo() and study.landmarks(VIEW)[2][FRAME, NUMBER - 1] == Provenance.ABSENT
