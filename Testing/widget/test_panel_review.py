@@ -160,12 +160,15 @@ def test_giving_up_a_placement_leaves_the_point_absent(study, host, slice_views)
     study.ui.absentButton.click()
     whole = stored(study, "3CH")
     study.review.place()
+    press(study, host, QtCore.Qt.Key_Escape)
     interaction = slicer.app.applicationLogic().GetInteractionNode()
-    interaction.SetCurrentInteractionMode(interaction.ViewTransform)
-    host.process()
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
     node = study.logic.landmarksNode("3CH")
     assert not study.review.placing.active and node.GetNthControlPointPositionStatus(6) == node.PositionMissing
     assert np.array_equal(stored(study, "3CH"), whole, equal_nan=True)
+    study.review.place()
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+    assert not study.review.placing.active and not study.ui.messageLabel.text
     study.review.place()
     study.ui.nextFrameButton.click()
     assert not study.review.placing.active and np.array_equal(stored(study, "3CH"), whole, equal_nan=True)

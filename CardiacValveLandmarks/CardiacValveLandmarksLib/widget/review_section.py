@@ -28,7 +28,8 @@ class ReviewSection:
         self.data: dict[str, ViewData] = {}
         self.doubts: list[tuple[str, int, int, str]] = []
         self._last_doubt: tuple[str, int, int] | None = None
-        self.placing = Placing(lambda: panel.refresh())
+        self.placing = Placing(self._placing_ended)
+        self._escape = Shortcuts({"Esc": self.placing.stop}, panel.widget)
         self.table = LandmarkTable(ui.landmarkTable, self.select, self._act)
         self.plot = DisplacementPlot(ui.displacementPlot, self.go)
         self.shortcuts = Shortcuts(self._keys(), panel.widget)
@@ -301,8 +302,14 @@ class ReviewSection:
             self.placing.start(self._panel.logic.landmarksNode(view), number - 1)
             text = _("Click in the {view} image where the {landmark} is. Esc gives up.")
             self._panel.say(text.format(view=view, landmark=by_number(number).name))
+            self._escape.enable()
 
         self._change(start)
+
+    def _placing_ended(self) -> None:
+        self._escape.disable()
+        self._panel.say("")
+        self._panel.refresh()
 
     def undo(self) -> None:
         if self.selected is not None:
