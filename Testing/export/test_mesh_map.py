@@ -196,6 +196,18 @@ def test_feb_gets_conditions_and_keeps_the_rest(study, ring, ventricle, truth, t
     assert follow(ventricle.points[:RIM], moved, truth) <= 0.1
 
 
+def test_feb_that_has_the_motion_already_is_refused(study, ventricle, tmp_path):
+    prescribe(study, write_feb(tmp_path / "heart.feb", ventricle), "rim", tmp_path)
+    with pytest.raises(InputError, match="already"):
+        prescribe(study, tmp_path / "heart_mitral.feb", "rim", tmp_path)
+
+
+def test_an_output_folder_that_cannot_be_is_an_input_error(study, ventricle, tmp_path):
+    deck = write_inp(tmp_path / "heart.inp", ventricle)
+    with pytest.raises(InputError, match=r"heart\.inp"):
+        prescribe(study, deck, "rim", deck / "below")
+
+
 @pytest.mark.parametrize("suffix", [".vtp", ".vtu"])
 @pytest.mark.parametrize("set_name", ["rim", "patch=3"])
 def test_vtk_meshes(study, ventricle, truth, tmp_path, suffix, set_name):

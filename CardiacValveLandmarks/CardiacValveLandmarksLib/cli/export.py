@@ -25,7 +25,7 @@ def add_export_options(parser: argparse.ArgumentParser, default: str | None) -> 
         default=default,
         required=default is None,
         metavar="LIST",
-        help="of csv, json, npz, vtk, vtkhdf, febio, abaqus, bivme, dicom-sr, or all"
+        help="names with commas between (a wrong one lists them), or all"
         + (f"; default: {default}" if default else ""),
     )
     group.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")

@@ -74,46 +74,46 @@ def prescribe(
     mapped = map_ring(
         motion, ids, own * to_lps, method=method, within_mm=within_mm, farthest_mm=farthest_mm, where=str(mesh_path)
     )
+    report = {
+        "written_by": f"CardiacValveLandmarks {__version__}",
+        "mesh": mesh_path.name,
+        "set": set_name,
+        "units": {"length": "mm", "time": "s"},
+        "mesh_space": place.space,
+        "mesh_unit_mm": place.scale,
+        "reference": "the mesh as it is, taken to be at end-diastole",
+        **mapped.report(),
+        "nodes": {
+            "id": mapped.ids.tolist(),
+            "distance_mm": mapped.distance.tolist(),
+            "ring_place": mapped.place.tolist(),
+        },
+        "nodes_left_free_ids": mapped.left_free.tolist(),
+        "study": describe(study, identify=False),
+    }
     stem = f"{mesh_path.stem}_{valve}"
     make_folder(folder)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as name:
-        staging = Path(name)
-        remarks = mesh.write(
-            staging / (stem + mesh_path.suffix),
-            f"CVL_{valve.upper()}",
-            mapped.ids,
-            mapped.times,
-            mapped.displacement / to_lps,
-            mapped.distance / place.scale,
-        )
-        report = {
-            "written_by": f"CardiacValveLandmarks {__version__}",
-            "mesh": mesh_path.name,
-            "set": set_name,
-            "units": {"length": "mm", "time": "s"},
-            "mesh_space": place.space,
-            "mesh_unit_mm": place.scale,
-            "reference": "the mesh as it is, taken to be at end-diastole",
-            **mapped.report(),
-            "remarks": list(remarks),
-            "nodes": {
-                "id": mapped.ids.tolist(),
-                "distance_mm": mapped.distance.tolist(),
-                "ring_place": mapped.place.tolist(),
-            },
-            "nodes_left_free_ids": mapped.left_free.tolist(),
-            "study": describe(study, identify=False),
-        }
-        (staging / f"{stem}.json").write_text(
-            json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
-        files = sorted(staging.iterdir())
-        existing = [folder / f.name for f in files if (folder / f.name).exists()]
-        if existing and not overwrite:
-            raise InputError(existing[0], "no such file", "one", "Choose another folder, or give --overwrite.")
-        for file in files:
-            try:
+    try:
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as name:
+            staging = Path(name)
+            report["remarks"] = mesh.write(
+                staging / (stem + mesh_path.suffix),
+                f"CVL_{valve.upper()}",
+                mapped.ids,
+                mapped.times,
+                mapped.displacement / to_lps,
+                mapped.distance / place.scale,
+            )
+            text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
+            (staging / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+            files = sorted(staging.iterdir())
+            existing = [folder / f.name for f in files if (folder / f.name).exists()]
+            if existing and not overwrite:
+                raise InputError(existing[0], "no such file", "one", "Choose another folder, or give --overwrite.")
+            for file in files:
                 file.replace(folder / file.name)
-            except OSError as error:
-                raise InputError(folder / file.name, "a file that can be written", str(error)) from error
+    except OSError as error:
+        raise InputError(
+            folder, "a folder that can be written", str(error), "Free some space or choose another folder."
+        ) from error
     return report, [folder / f.name for f in files]

@@ -91,6 +91,9 @@ class FebioModel:
         return section
 
     def write(self, path: Path, prefix: str, ids, times, displacement, distance) -> tuple[str, ...]:
+        if any(name.startswith(f"{prefix.lower()}_") for name in self._sets if name):
+            advice = "Start from the model as it was before."
+            raise InputError(self._path, f"a model without node sets {prefix.lower()}_…", "this motion already", advice)
         boundary, load_data = self._section("Boundary"), self._section("LoadData")
         chosen = {int(node) for node in ids}
         remarks = [
