@@ -239,6 +239,8 @@ class StudyLogic:
         review = self._current()
         for one in detected:
             review.start(one.job.view, sequences[one.job.view], one.job.cine)
+        self.messages += review.notes
+        review.notes = []
         self.kept, changes = 0, {}
         for one in detected:
             view = one.job.view
