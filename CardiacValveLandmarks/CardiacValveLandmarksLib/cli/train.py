@@ -22,8 +22,8 @@ def add_parser(subparsers) -> None:
         "-o", "--output", required=True, metavar="DIR", help="checkpoints, log.csv, weights.pt, model.onnx"
     )
     parser.add_argument("--shards", metavar="DIR", help="where training images are kept (default: DIR/shards)")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=5600)
     parser.add_argument("--images", type=int, default=220, help="shards of 256 training images (default 220)")
     parser.add_argument("--threads", type=int, default=2)
     parser.set_defaults(run=run)

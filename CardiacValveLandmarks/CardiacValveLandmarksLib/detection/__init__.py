@@ -67,12 +67,12 @@ def _result(cine: Cine, found: Found, stated: str | None, spec, engine: str, tta
     )
     warnings = list(found.warnings)
     likeliest = max(found.view_scores, key=found.view_scores.get)
-    if stated and likeliest != stated and found.view_scores[likeliest] >= VIEW_CONFIDENCE:
+    if stated and likeliest != stated and found.view_scores[likeliest] >= found.view_threshold:
         warnings.append(
             f"The view was stated as {stated}, but the model takes it for {likeliest} "
             f"({found.view_scores[likeliest]:.2f} against {found.view_scores[stated]:.2f})."
         )
-    elif stated and found.view_scores[stated] < VIEW_CONFIDENCE:
+    elif stated and found.view_scores[stated] < found.view_threshold:
         warnings.append(f"The model does not recognise the stated view {stated} ({found.view_scores[stated]:.2f}).")
     if spec.synthetic_only:
         warnings.append("The model was trained on a synthetic heart only: check every landmark.")
@@ -83,6 +83,7 @@ def _result(cine: Cine, found: Found, stated: str | None, spec, engine: str, tta
         "engine": engine,
         "view_stated": stated,
         "tta": tta,
+        "view_threshold": found.view_threshold,
         **found.facts,
     }
     shown = found.view or likeliest

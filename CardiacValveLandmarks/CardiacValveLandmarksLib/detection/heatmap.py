@@ -67,6 +67,7 @@ class HeatmapDetector:
         self.size = spec.input.size or (160, 160)
         self._progress, self._cancel = progress, cancel
         self._presence = spec.decision.presence if spec.decision else PRESENCE
+        self._view_threshold = spec.decision.view if spec.decision else VIEW_CONFIDENCE
         self._channels = np.array([number - 1 for number in spec.landmarks])
         self._done, self._total = 0, cine.n_frames * len(self.symmetries)
 
@@ -82,7 +83,7 @@ class HeatmapDetector:
         chosen = view
         if chosen is None:
             likeliest = max(scores, key=scores.get)
-            if scores[likeliest] >= VIEW_CONFIDENCE:
+            if scores[likeliest] >= self._view_threshold:
                 chosen = likeliest
         shown = chosen or max(scores, key=scores.get)
         best = max(readings, key=lambda reading: reading.scores.get(shown, -1.0))
@@ -252,6 +253,7 @@ class HeatmapDetector:
             None,
             scores,
             empty > 0,
+            view_threshold=self._view_threshold,
             facts=facts,
             warnings=tuple(warnings),
         )
@@ -293,6 +295,7 @@ class HeatmapDetector:
             scores,
             present,
             spread_mm=scatter,
+            view_threshold=self._view_threshold,
             facts=facts,
             warnings=tuple(warnings),
         )

@@ -13,7 +13,7 @@ from ..models.spec import ModelSpec
 Progress = Callable[[int, int], None]
 Cancel = Callable[[], bool]
 
-#: a view recognised with less confidence than this is not presented as recognised
+#: without a calibration, a view with a score under this is not presented as recognised
 VIEW_CONFIDENCE = 0.5
 
 
@@ -26,6 +26,7 @@ class Found:
     view_scores: view -> [0, 1]. present: (T, 11) bool by the model's own rule, for the landmarks of `view` alone.
     raw_points: (T, 10, 2) the published network's own output without an ensemble, else None.
     spread_mm: (T, 11) RMS distance of the ensemble's members from the position, for calibration, or None.
+    view_threshold: the score from which a view is recognised.
     facts: settings that were decided on the way, for provenance. warnings: in plain words.
     """
 
@@ -37,6 +38,7 @@ class Found:
     present: np.ndarray
     raw_points: np.ndarray | None = None
     spread_mm: np.ndarray | None = None
+    view_threshold: float = VIEW_CONFIDENCE
     facts: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

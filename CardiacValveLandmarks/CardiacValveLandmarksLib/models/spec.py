@@ -40,11 +40,13 @@ class InputSpec:
 class Decision:
     """How a heat-map model's answer is judged, calibrated on synthetic cines.
 
-    presence: the ensemble's heat-map reaches this where the landmark is there. confidence: (a, b, c), the logistic
+    presence: the ensemble's heat-map reaches this where the landmark is there. view: a view is recognised from this
+    score on. confidence: (a, b, c), the logistic
     of a + b peak + c spread, spread in mm: the share of such points within 5 mm of the truth.
     """
 
     presence: float
+    view: float
     confidence: tuple[float, float, float]
 
 
@@ -99,12 +101,11 @@ class ModelSpec:
 
 
 def _is_decision(value: object) -> bool:
-    if not isinstance(value, Mapping) or set(value) != {"presence", "confidence"}:
+    if not isinstance(value, Mapping) or set(value) != {"presence", "view", "confidence"}:
         return False
     numbers = value["confidence"]
     return (
-        isinstance(value["presence"], (int, float))
-        and 0 < value["presence"] < 1
+        all(isinstance(value[name], (int, float)) and 0 < value[name] < 1 for name in ("presence", "view"))
         and isinstance(numbers, list)
         and len(numbers) == 3
         and all(isinstance(number, (int, float)) for number in numbers)
@@ -164,7 +165,7 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
     return ModelSpec(
         **{
             **entry,
-            "decision": decision and Decision(decision["presence"], tuple(decision["confidence"])),
+            "decision": decision and Decision(decision["presence"], decision["view"], tuple(decision["confidence"])),
             "landmarks": tuple(entry["landmarks"]),
             "input": InputSpec(**{**entry["input"], "size": tuple(size) if size else None}),
         },

@@ -26,13 +26,14 @@ NEAR_MM = 5.0
 
 
 def collect(model: str, studies: int, frames: int = 4) -> dict[str, np.ndarray]:
-    """Peak, spread (mm) and error (mm, NaN where the landmark is not there) of every landmark of the stated view.
+    """Peak, spread (mm) and error (mm, NaN where the landmark is not there) of every landmark of the stated view;
+    and for each cine its best view score and whether it is that view (1, else 0).
 
     Every fourth cine is a plane that is none of the views, with a view stated wrongly: nothing is there.
     """
     spec = resolve_model(model)
     engine = open_engine(spec.path, spec.architecture, checksum=spec.checksum)
-    columns: dict[str, list[np.ndarray]] = {"peak": [], "spread": [], "error": []}
+    columns: dict[str, list[np.ndarray]] = {"peak": [], "spread": [], "error": [], "score": [], "is_view": []}
     for index in range(studies):
         hard = index % 2 == 1
         kinds = (*VIEWS, OTHER_VIEWS[index % len(OTHER_VIEWS)])
@@ -46,6 +47,9 @@ def collect(model: str, studies: int, frames: int = 4) -> dict[str, np.ndarray]:
         for item in study.items:
             view = item.kind if item.kind in VIEWS else VIEWS[index % 3]
             found = HeatmapDetector(item.cine, spec, engine, True, None, None).find(view)
+            likeliest = max(found.view_scores, key=found.view_scores.get)
+            columns["score"].append(np.array([found.view_scores[likeliest]]))
+            columns["is_view"].append(np.array([likeliest == item.kind]))
             shown = view_mask(view)
             gap = np.linalg.norm((found.positions - item.truth.positions) * item.cine.spacing, axis=-1)
             columns["peak"].append(found.strength[:, shown].ravel())
@@ -54,15 +58,21 @@ def collect(model: str, studies: int, frames: int = 4) -> dict[str, np.ndarray]:
     return {name: np.concatenate(values) for name, values in columns.items()}
 
 
-def fit_decision(peak: np.ndarray, spread: np.ndarray, error: np.ndarray) -> Decision:
-    """presence: the threshold that is right most often, absent and present counted alike. confidence: the logistic
+def _threshold(values: np.ndarray, positive: np.ndarray) -> float:
+    """The threshold that is right most often, positives and negatives counted alike: the middle of the best stretch."""
+    thresholds = np.linspace(0.05, 0.9, 171)
+    right = np.array([((values[positive] >= t).mean() + (values[~positive] < t).mean()) / 2 for t in thresholds])
+    best = np.flatnonzero(right >= right.max() - 1e-3)
+    return float(thresholds[best[len(best) // 2]])
+
+
+def fit_decision(
+    peak: np.ndarray, spread: np.ndarray, error: np.ndarray, score: np.ndarray, is_view: np.ndarray
+) -> Decision:
+    """presence, view: the thresholds that are right most often. confidence: the logistic
     that best predicts an error under 5 mm among the present above the threshold (maximum likelihood, light ridge)."""
     there = np.isfinite(error)
-    thresholds = np.linspace(0.05, 0.5, 91)
-    right = [((peak[there] >= t).mean() + (peak[~there] < t).mean()) / 2 for t in thresholds]
-    # the middle of the best stretch
-    best = np.flatnonzero(np.array(right) >= max(right) - 1e-3)
-    presence = float(thresholds[best[len(best) // 2]])
+    presence = _threshold(peak, there)
     used = there & (peak >= presence)
     features = np.column_stack([np.ones(used.sum()), peak[used], np.minimum(spread[used], 30)])
     near = error[used] <= NEAR_MM
@@ -72,14 +82,17 @@ def fit_decision(peak: np.ndarray, spread: np.ndarray, error: np.ndarray) -> Dec
         return float(np.logaddexp(0, np.where(near, -logit, logit)).sum() + 0.05 * (weights**2).sum())
 
     fitted = optimize.minimize(cost, np.array([0.0, 2.0, -0.3]))
-    return Decision(round(presence, 3), tuple(round(float(value), 4) for value in fitted.x))
+    view = _threshold(score, is_view.astype(bool))
+    return Decision(round(presence, 3), round(view, 3), tuple(round(float(value), 4) for value in fitted.x))
 
 
 def main(arguments: list[str]) -> int:
     for model in arguments:
         decision = fit_decision(**collect(model, 60))
         record_decision(model, decision)
-        print(f"{model}: presence from {decision.presence}, confidence {decision.confidence}")
+        print(
+            f"{model}: presence from {decision.presence}, view from {decision.view}, confidence {decision.confidence}"
+        )
     return 0
 
 

@@ -24,10 +24,10 @@ from .synthetic import MIRRORED, OTHER, read_shard, shard_path, write_shard
 class TrainingSettings:
     """What one training run is made of; kept beside its checkpoint as settings.json."""
 
-    seed: int = 1
-    shards: int = 240  # of 256 images
-    first_shards: int = 16  # the pool a run starts with; it grows evenly to `shards` over the first 60 %
-    steps: int = 12000
+    seed: int = 2
+    shards: int = 220  # of 256 images
+    first_shards: int = 24  # the pool a run starts with; it grows evenly to `shards` over the first 60 %
+    steps: int = 5600
     batch: int = 32
     size: int = 128
     sigma: float = 2.4  # pixels of 2 mm

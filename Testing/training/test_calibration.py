@@ -1,0 +1,29 @@
+"""Calibration: thresholds between the two kinds, confidence that is as frequent as it says."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy")
+
+from CardiacValveLandmarksLib.training.calibrate import fit_decision
+
+
+def test_decision_is_calibrated():
+    rng = np.random.default_rng(0)
+    n = 6000
+    there = rng.random(n) < 0.7
+    peak = np.where(there, rng.beta(6, 3, n), rng.beta(1, 12, n))
+    spread = rng.gamma(2, 2, n)
+    near = rng.random(n) < 1 / (1 + np.exp(-(0.5 + 3 * peak - 0.4 * spread)))
+    error = np.where(there, np.where(near, 2.0, 9.0), np.nan)
+    is_view = rng.random(400) < 0.5
+    score = np.where(is_view, rng.beta(9, 2, 400), rng.beta(2, 9, 400))
+    decision = fit_decision(peak, spread, error, score, is_view)
+    assert 0.1 < decision.presence < 0.5 and 0.3 < decision.view < 0.7
+    a, b, c = decision.confidence
+    assert b > 0 > c
+    stated = 1 / (1 + np.exp(-(a + b * peak + c * spread)))
+    used = there & (peak >= decision.presence)
+    for low in (0.2, 0.5, 0.8):
+        group = used & (stated >= low) & (stated < low + 0.2)
+        assert abs(stated[group].mean() - near[group].mean()) < 0.08
