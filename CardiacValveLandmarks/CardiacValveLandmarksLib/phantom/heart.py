@@ -13,66 +13,7 @@ import numpy as np
 
 from .anatomy import HeartAnatomy
 from .rings import Ring, Valves, direction, septal_surface, valves
-
-_TABLE = 360
-
-
-def _angle_index(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (np.arctan2(y, x) * (_TABLE / (2 * np.pi))).astype(np.int32) % _TABLE
-
-
-def _polar_table(points: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Radius and height of a closed curve at 360 angles about a centre: (360,), (360,) float32."""
-    offset = points[:, :2] - centre[:2]
-    angle = np.arctan2(offset[:, 1], offset[:, 0])
-    radius = np.hypot(offset[:, 0], offset[:, 1])
-    # outermost point of each of 120 sectors, then interpolated round: the outline of overlapping curves
-    sector = np.floor(angle / (2 * np.pi) * 120).astype(int) % 120
-    order = np.argsort(radius)
-    outer = np.full(120, -1)
-    outer[sector[order]] = order
-    outer = outer[outer >= 0]
-    keys = angle[outer]
-    place = np.argsort(keys)
-    keys, outer = keys[place], outer[place]
-    at = (np.arange(_TABLE) + 0.5) * (2 * np.pi / _TABLE)
-    at = np.where(at > np.pi, at - 2 * np.pi, at)
-    table = [np.interp(at, keys, value[outer], period=2 * np.pi) for value in (radius, points[:, 2])]
-    return table[0].astype(np.float32), table[1].astype(np.float32)
-
-
-def _roughness(rng: np.random.Generator, amplitude: float, orders: range) -> np.ndarray:
-    """(360,) relative radius of an irregular outline."""
-    at = (np.arange(_TABLE) + 0.5) * (2 * np.pi / _TABLE)
-    total = np.ones(_TABLE)
-    for order in orders:
-        a, b = rng.normal(0, amplitude / order**0.7, 2)
-        total += a * np.cos(order * at) + b * np.sin(order * at)
-    return np.clip(total, 0.5, 1.6).astype(np.float32)
-
-
-def _tube(points: np.ndarray, path: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Signed distance of a chain of cones with round joints; path (K, 3), radii (K,)."""
-    best = np.full(len(points), np.float32(1e3))
-    reach = np.float32(max(radii) + 12)
-    low, high = path.min(0) - reach, path.max(0) + reach
-    near = np.arange(len(points))
-    for axis in np.argsort(high - low):  # the narrowest side of the box leaves the fewest points
-        values = points[near, axis]
-        near = near[(values >= low[axis]) & (values <= high[axis])]
-    if not near.size:
-        return best
-    local = points[near]
-    closest = np.full(len(near), np.float32(1e3))
-    for start, end, r0, r1 in zip(path[:-1], path[1:], radii[:-1], radii[1:], strict=True):
-        axis = (end - start).astype(np.float32)
-        offset = local - start.astype(np.float32)
-        along = np.clip(offset @ axis / np.float32(axis @ axis), 0, 1)
-        offset -= along[:, None] * axis
-        distance = np.sqrt(np.einsum("ij,ij->i", offset, offset)) - (np.float32(r0) + along * np.float32(r1 - r0))
-        np.minimum(closest, distance, out=closest)
-    best[near] = closest
-    return best
+from .shapes import TABLE, Atrium, angle_index, polar_table, roughness, tube
 
 
 class Heart:
@@ -91,19 +32,19 @@ class Heart:
 
         # left ventricle: outline of the base is the mitral ring and the outflow tract together
         outline = np.concatenate([self.rings.mitral.nodes, self.rings.aortic.nodes])
-        self._base_radius, self._base_height = _polar_table(outline, np.zeros(3))
+        self._base_radius, self._base_height = polar_table(outline, np.zeros(3))
         kernel = np.hanning(31) / np.hanning(31).sum()
         smooth = np.convolve(
             np.concatenate([self._base_radius[-15:], self._base_radius, self._base_radius[:15]]), kernel, "valid"
         )
         self._base_radius = np.maximum(smooth, 8).astype(np.float32)
-        angles = (np.arange(_TABLE) + 0.5) * (2 * np.pi / _TABLE)
+        angles = (np.arange(TABLE) + 0.5) * (2 * np.pi / TABLE)
         extra = a.wall_septal_extra * np.clip(np.cos(angles - np.deg2rad(a.wall_extra_angle)), 0, None)
         self._wall = ((a.wall + extra) * (1 + a.thickening * c)).astype(np.float32)
         self._epi = (
-            (a.lv_radius + a.wall + extra - (1.5 + 0.2 * a.wall) * c) * _roughness(rng, 0.02, range(2, 5))
+            (a.lv_radius + a.wall + extra - (1.5 + 0.2 * a.wall) * c) * roughness(rng, 0.02, range(2, 5))
         ).astype(np.float32)
-        self._rough_endo = _roughness(rng, 0.012 * a.trabeculation, range(6, 24)) - 1
+        self._rough_endo = roughness(rng, 0.012 * a.trabeculation, range(6, 24)) - 1
         self._epi_end = float(self.rings.apex[2])
         self._endo_end = a.lv_length - a.thickening * a.wall_apex * c
         s = np.linspace(0, 1, 513)
@@ -117,36 +58,36 @@ class Heart:
         self._rv_base = float(lateral - septum) + 2.0
         turned = np.abs((angles - np.deg2rad(a.rv_angle) + np.pi) % (2 * np.pi) - np.pi) / np.deg2rad(a.rv_span)
         shape = np.where(turned < 1, np.cos(np.clip(turned, 0, 1) * np.pi / 2) ** 0.7, 0)
-        self._rv_shape = (shape * _roughness(rng, 0.05, range(3, 7))).astype(np.float32)
+        self._rv_shape = (shape * roughness(rng, 0.05, range(3, 7))).astype(np.float32)
         # away from the tricuspid ring, towards the outflow tract, the crescent's top is rounded
         self._rv_round = (1 / (1 + np.exp((np.rad2deg(angles) - 152) / 6)) * (np.rad2deg(angles) > 30)).astype(
             np.float32
         )
-        self._rv_rough = _roughness(rng, 0.02 * (0.5 + a.trabeculation), range(7, 26))
+        self._rv_rough = roughness(rng, 0.02 * (0.5 + a.trabeculation), range(7, 26))
 
         # atria
         fill = 0.80 + 0.20 * self.motion.atrial_fill
-        self._la = _Atrium(
+        self._la = Atrium(
             self.rings.mitral,
             a.la_height,
             a.la_radius * fill,
             a.la_flatness,
             a.la_shift,
             a.descent * c,
-            _roughness(rng, a.atrial_roughness, range(2, 6)),
+            roughness(rng, a.atrial_roughness, range(2, 6)),
         )
-        self._ra = _Atrium(
+        self._ra = Atrium(
             self.rings.tricuspid,
             a.ra_height,
             a.ra_radius * fill,
             0.95,
             a.ra_shift,
             0.7 * a.tricuspid_excursion * c,
-            _roughness(rng, a.atrial_roughness, range(2, 6)),
+            roughness(rng, a.atrial_roughness, range(2, 6)),
         )
         self._vessels = self._make_vessels(rng)
         self._papillary = self._make_papillary(rng)
-        self._fat_patch = _roughness(rng, 0.25, range(1, 5))
+        self._fat_patch = roughness(rng, 0.25, range(1, 5))
 
     # -- parts ---------------------------------------------------------------------------------
     def _make_vessels(self, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -239,7 +180,7 @@ class Heart:
         bow = u * (1 - u) * 4
         ax, ay = x - bow * np.float32(a.lv_bend[0]), y - bow * np.float32(a.lv_bend[1])
         rho = np.sqrt(ax * ax + ay * ay)
-        index = _angle_index(ax, ay)
+        index = angle_index(ax, ay)
         height = self._base_height[index]
         above = z - height  # positive towards the apex
         base_weight, epi_profile, epi_slope = self._profile_at(above, self._epi_end - height)
@@ -277,7 +218,7 @@ class Heart:
         d_rv_wall = np.where(exists, np.maximum(d_rv_outer - np.float32(a.rv_wall), -below - 1), 99)
 
         d_la, d_ra = self._la.distance(x, y, z), self._ra.distance(x, y, z)
-        vessels = {name: _tube(points, path, radii) for name, (path, radii) in self._vessels.items()}
+        vessels = {name: tube(points, path, radii) for name, (path, radii) in self._vessels.items()}
         for name, distance in vessels.items():
             if name.startswith("vein") or name == "appendage":
                 np.minimum(d_la, distance, out=d_la)
@@ -316,9 +257,9 @@ class Heart:
         inward = np.clip(1 + d_endo / depth, 0, 1) * np.clip((above - 18) / 25, 0, 1)
         yield "trabeculae", left * inward * np.float32(min(0.85, 0.4 * a.trabeculation))
         for path, radii in self._papillary:
-            yield "lv_wall", opacity(np.maximum(_tube(points, path, radii), d_endo - 2))
+            yield "lv_wall", opacity(np.maximum(tube(points, path, radii), d_endo - 2))
         band = self._vessel_band()
-        yield "rv_wall", opacity(np.maximum(_tube(points, *band), d_rv - 1))
+        yield "rv_wall", opacity(np.maximum(tube(points, *band), d_rv - 1))
         for ring, is_open, leaflet in (
             (self.rings.mitral, self.motion.mitral_open, a.mitral_leaflet),
             (self.rings.tricuspid, self.motion.mitral_open, a.mitral_leaflet * 0.95),
@@ -346,9 +287,9 @@ class Heart:
         c0, gx, gy = ring.plane
         x, y, z = points.T
         depth = z - (np.float32(c0) + np.float32(gx) * x + np.float32(gy) * y)
-        radius, _ = _polar_table(ring.nodes, ring.centre)
+        radius, _ = polar_table(ring.nodes, ring.centre)
         dx, dy = x - np.float32(ring.centre[0]), y - np.float32(ring.centre[1])
-        reach = radius[_angle_index(dx, dy)]
+        reach = radius[angle_index(dx, dy)]
         bottom = np.float32(5.5 + (length * 0.85 - 5.5) * is_open)
         narrowing = np.float32(1 - 0.62 * is_open)
         u = np.clip(depth / bottom, 0, 1)
@@ -369,42 +310,3 @@ class Heart:
         funnel = radius * (1 - (1 - 0.85 * is_open) * u)
         distance = np.abs(across - funnel) * np.float32(0.7) - np.float32(0.8)
         return np.maximum(distance, np.maximum(-height - 0.5, height - radius * 0.9))
-
-
-class _Atrium:
-    """A chamber that starts at a valve ring, widens and closes at its roof."""
-
-    def __init__(
-        self,
-        ring: Ring,
-        height: float,
-        radius: float,
-        flatness: float,
-        shift: tuple[float, float],
-        stretch: float,
-        rough: np.ndarray,
-    ) -> None:
-        self.ring, self.height, self.radius, self.flatness = ring, height + stretch, radius, flatness
-        self.shift, self.rough = shift, rough
-        self._ring_radius, _ = _polar_table(ring.nodes, ring.centre)
-
-    def axis_point(self, fraction: float) -> np.ndarray:
-        """(3,) a point of the chamber's axis, 0 at the ring, 1 at the roof."""
-        return self.ring.centre + np.array([*(np.array(self.shift) * fraction), -self.height * fraction])
-
-    def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        c0, gx, gy = self.ring.plane
-        up = np.float32(c0) + np.float32(gx) * x + np.float32(gy) * y - z
-        q = np.clip(up / np.float32(self.height), 0, 1)
-        dx = x - np.float32(self.ring.centre[0]) - q * np.float32(self.shift[0])
-        dy = y - np.float32(self.ring.centre[1]) - q * np.float32(self.shift[1])
-        index = _angle_index(dx, dy)
-        across = np.sqrt(dx * dx + dy * dy)
-        angle = (np.arange(_TABLE) + 0.5) * (2 * np.pi / _TABLE)
-        body = self.radius / np.sqrt(np.cos(angle) ** 2 + (np.sin(angle) / self.flatness) ** 2) * self.rough
-        widen = np.clip(q / np.float32(0.4), 0, 1)
-        widen = widen * widen * (3 - 2 * widen)
-        closing = np.sqrt(np.clip(1 - q**3, 0, 1))
-        r = closing * (self._ring_radius[index] * (1 - widen) + body.astype(np.float32)[index] * widen)
-        slope = np.where(q > 0.5, 1 / np.sqrt(1 + (1.5 * q * q * r / (closing * closing + 0.1) / self.height) ** 2), 1)
-        return np.maximum((across - r) * slope.astype(np.float32), np.maximum(-up, up - np.float32(self.height)))
