@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 
-from ..annulus import Annulus
 from ..landmarks import VALVE_COLOURS
-from ..study import Study
 from .cine_nodes import make_proxy
 from .scene import ATTRIBUTE_KIND, ATTRIBUTE_VERSION, PREFIX, ROLE_STUDY, SCENE_VERSION, flip, owned, remove
+
+if TYPE_CHECKING:
+    from ..annulus import Annulus
+    from ..study import Study
 
 KIND = "annulus"
 KIND_BROWSER = "annuli"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import slicer
 import vtk
 
-from ..measurements import Curve
-from ..study import Study
 from .scene import ATTRIBUTE_KIND, ROLE_STUDY, owned
+
+if TYPE_CHECKING:
+    from ..measurements import Curve
+    from ..study import Study
 
 KIND_MEASURES = "measures"
 KIND_CURVES = "curves"
