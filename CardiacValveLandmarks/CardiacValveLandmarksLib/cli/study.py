@@ -75,17 +75,15 @@ def run(options: argparse.Namespace, detector=None) -> int:
         apply_shifts=options.apply_shifts,
         motion_check=not options.no_motion_check,
     )
-    with ProgressBar("study") as bar:
-        result = run_study(
-            examination,
-            options.output,
-            detector,
-            settings=settings,
-            formats=formats,
-            options=exporting,
-            origin=origin,
-            progress=lambda what, done, total: bar.update(done, total),
-        )
+    result = run_study(
+        examination,
+        options.output,
+        detector,
+        settings=settings,
+        formats=formats,
+        options=exporting,
+        origin=origin,
+    )
     _summarise(result.study)
     for line in (*unavailable, *result.left_out):
         print(line)
@@ -106,7 +104,10 @@ def _model(options: argparse.Namespace):
     spec = resolve_model(options.model)
 
     def detector(cine):
-        return detect(cine, options.model, "auto", options.engine, options.device, not options.no_tta)
+        with ProgressBar(f"landmarks of {cine.name}") as bar:
+            return detect(
+                cine, options.model, "auto", options.engine, options.device, not options.no_tta, progress=bar.update
+            )
 
     details = {
         "Model": f"{spec.id}, sha256 {spec.checksum}",

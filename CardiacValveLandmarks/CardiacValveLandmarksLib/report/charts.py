@@ -31,7 +31,7 @@ _SIZES = (
 )
 
 
-def _axes(width: float, height: float, rows: int, columns: int, share_x: bool = False):
+def _axes(width: float, height: float, rows: int, columns: int):
     """A figure (inches) and its axes (rows * columns,), with fixed margins: matplotlib's own layout is far slower."""
     from matplotlib.figure import Figure
 
@@ -41,7 +41,6 @@ def _axes(width: float, height: float, rows: int, columns: int, share_x: bool = 
         rows,
         columns,
         squeeze=False,
-        sharex=share_x,
         gridspec_kw={
             "left": 0.6 / width,
             "right": 1 - 0.15 / width,
@@ -166,7 +165,7 @@ def fit_chart(study: Study, view: StudyView) -> bytes | None:
         return None
     columns = min(4, len(paths))
     rows = -(-len(paths) // columns)
-    figure, grid = _axes(11.2, 2.4 * rows, rows, columns, share_x=True)
+    figure, grid = _axes(11.2, 2.4 * rows, rows, columns)
     directions = np.stack([view.geometry.axis0, view.geometry.axis1]) / view.geometry.spacing[:, None]
     fine = np.linspace(0, 1, 201)
     for axes, path in zip(grid, paths, strict=False):
@@ -185,12 +184,10 @@ def fit_chart(study: Study, view: StudyView) -> bytes | None:
             axes.plot(path.phases, points, ".", color=_INK, markersize=3)
             axes.plot(path.phases[doubtful], points[doubtful], "x", color="#c0392b", markersize=5)
         axes.set_xlim(0, 1)
+        axes.set_xlabel("phase of the view", fontsize=9, color=_SOFT)
     grid[0].legend(fontsize=8, frameon=False, loc="best", handlelength=2.8)
     for axes in grid[len(paths) :]:
         axes.set_visible(False)
-    for axes in grid[max(0, len(paths) - columns) : len(paths)]:
-        axes.set_xlabel("phase of the view", fontsize=9, color=_SOFT)
-        axes.tick_params(labelbottom=True)
     return _svg(figure)
 
 
