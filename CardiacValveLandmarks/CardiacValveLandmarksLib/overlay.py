@@ -34,7 +34,8 @@ def draw_frame(
     from PIL import Image, ImageDraw, ImageFont
 
     rows, columns = crop or (slice(0, cine.shape[0]), slice(0, cine.shape[1]))
-    top = float(np.percentile(cine.frames, 99.7)) or 1.0
+    # brightness by what is shown: fat near the coil outside would darken the heart
+    top = float(np.percentile(cine.frames[:, rows, columns], 99.5)) or 1.0
     grey = np.clip(cine.frames[frame, rows, columns] / top * 255, 0, 255).astype(np.uint8)
     spacing = cine.spacing if cine.spacing is not None else np.ones(2)
     height, width = grey.shape
