@@ -104,33 +104,65 @@ def walk(session: Session, start) -> None:
     session.images("views-cines")
     ui.detectButton.click()
     session.host.process(580, until=lambda: ui.progressBar.value > 300 or not panel.busy)
-    session.picture("detecting", "detectButton", "progressBar")
+    session.picture("detecting", "detectButton", "progressBar", "progressLabel")
     session.wait()
     session.images("views-detected")
-    session.picture("panel-detected")
+    ui.measureButton.click()
+    session.wait()
+    session.picture("panel-measured")
+    session.picture("measures", "measuresSection")
+    session.picture("export", "exportSection")
+
+
+def correct(session: Session) -> None:
+    """The most doubtful point, before and after it is dragged to where its smooth path is."""
+    panel, ui = session.panel, session.panel.ui
+    if not panel.review.doubts:
+        print("nothing is doubtful here")
+        return
     ui.nextDoubtfulButton.click()
     session.picture("review-doubtful", "reviewSection")
     view, number = panel.review.selected
-    image, frame = session.views[view], panel.review.frame
-    at = image.to_display(panel.logic.landmarks(view)[0][frame, number - 1])
-    image.drag(at, at + 12)
+    image, frame, data = session.views[view], panel.review.frame, panel.review.data[view]
+    geometry = data.cine.geometry
+    wanted = geometry.to_patient(data.paths[frame, number - 1]) * [-1, -1, 1]
+    image.drag(image.to_display(panel.logic.landmarks(view)[0][frame, number - 1]), image.to_display(wanted))
     session.host.process(0.2)
     session.picture("review-corrected", "reviewSection")
-    session.images("views-corrected")
-    ui.measureButton.click()
-    session.wait()
-    session.picture("measures", "measuresSection")
-    session.images("views-rings")
-    session.picture("export", "exportSection")
+
+
+def hard_study() -> list:
+    """An unusual heart in poor images, so that there is something to correct."""
+    from CardiacValveLandmarksLib.phantom.cines import synthetic_study
+
+    return [item.cine for item in synthetic_study(12, width=2.2, contrast_width=2.5).items]
 
 
 def main(folders: list[str]) -> None:
     session = Session(ROOT / "docs" / "pictures")
     walk(session, session.panel.ui.syntheticStudyButton.click)
+    screenshot = ROOT / "Resources" / "Screenshots"
+    screenshot.mkdir(parents=True, exist_ok=True)
+    images = [QtGui.QPixmap(str(session.folder / f"{name}.png")) for name in ("views-detected", "panel-measured")]
+    Session._join(images, vertical=True).save(str(screenshot / "review.png"))
     session.close()
+
+    session = Session(ROOT / "docs" / "pictures")
+    from CardiacValveLandmarksLib.widget import study_section
+
+    study_section.synthetic_cines = hard_study
+    session.panel.ui.syntheticStudyButton.click()
+    session.wait()
+    session.open_views()
+    session.panel.ui.detectButton.click()
+    session.wait()
+    correct(session)
+    session.close()
+
     for folder in folders:
         session = Session(ROOT / "artefacts" / Path(folder).name)
         walk(session, lambda folder=folder, session=session: session.panel.study.load_folder(folder))
+        correct(session)
         session.close()
 
 

@@ -240,6 +240,30 @@ def test_a_scene_closed_during_detection_stays_empty(selected, host, detector):
     assert "load a folder" in selected.ui.nextStepLabel.text
 
 
+def test_a_detection_goes_on_when_the_module_is_left(selected, host, detector):
+    detector.delay = 0.02
+    selected.ui.detectButton.click()
+    host.process(0.1)
+    selected.exit()
+    assert host.process(20, until=lambda: not selected.busy)
+    assert selected.views() == list(VIEWS)
+    selected.logic.setAbsent("4CH", selected.browsing.frame("4CH"), 5)
+    selected.enter()
+    row = selected.review.table.rows.index(("4CH", 5))
+    assert selected.ui.landmarkTable.item(row, 1).text() == "absent" and selected.ui.undoButton.enabled
+
+
+def test_a_model_file_that_vanished_is_told(selected, host, tmp_path, monkeypatch):
+    from CardiacValveLandmarksLib.models import spec
+
+    selected.logic._detector = None
+    monkeypatch.setattr(spec, "RESOURCES", tmp_path)
+    selected.detect.start()
+    assert host.process(20, until=lambda: not selected.busy)
+    assert "phantom-heatmap.onnx: expected the weights" in selected.ui.messageLabel.text
+    assert not selected.views() and "is missing" in selected.ui.detectButton.toolTip
+
+
 def test_an_error_of_the_model_is_shown_and_a_fault_of_ours_too(selected, host, detector):
     detector.error = InputError("model.onnx", "the weights", "no file", "Download them.")
     selected.ui.detectButton.click()

@@ -39,10 +39,10 @@ class Panel:
         self.worker = Worker()
         self.busy = ""
         self.parameters: Parameters | None = None
-        self._gui_tag, self._parameters_tag = None, None
+        self._gui_tag, self._parameters_tags = None, []
         #: view -> node ID of what the logic has open; None: not looked yet
         self._opened: dict[str, str] | None = None
-        self._held = False
+        self._entered, self._held = False, False
         self.widget = slicer.util.loadUI(module_widget.resourcePath("UI/CardiacValveLandmarks.ui"))
         module_widget.layout.addWidget(self.widget)
         self.widget.setMRMLScene(slicer.mrmlScene)
@@ -76,20 +76,23 @@ class Panel:
 
     def enter(self) -> None:
         """The module is opened."""
+        self._entered = True
         self._tie()
         self.review.shortcuts.enable()
 
     def exit(self) -> None:
-        """The module is left; a task under way goes on."""
+        """The module is left. A task under way goes on, and its result is taken into the scene."""
+        self._entered = False
         self.review.leave()
         self.review.shortcuts.disable()
-        self._untie()
+        self._disconnect()
 
     def cleanup(self) -> None:
         """The module is unloaded."""
         self.worker.cancel()
         self.worker.wait()
         self.exit()
+        self._untie()
         self.browsing.release()
         self.review.release()
         self.logic.removeCallback(self._landmarks_changed)
@@ -98,26 +101,28 @@ class Panel:
             slicer.mrmlScene.RemoveObserver(tag)
 
     def _tie(self) -> None:
-        """Read the choices from the scene and keep the controls and them in step."""
+        """Read the choices from the scene; while the module is open, keep the controls and them in step."""
         self._untie()
         self.parameters = Parameters(self.logic.getParameterNode())
         for selector in self.study.selectors.values():
             selector.setMRMLScene(slicer.mrmlScene)
-        self._gui_tag = self.parameters.connectGui(self.ui)
-        event = slicer.vtkMRMLScriptedModuleNode.ReferenceModifiedEvent
+        if self._entered:
+            self._gui_tag = self.parameters.connectGui(self.ui)
         node = self.parameters.parameterNode
-        self._parameters_tag = [
-            node.AddObserver("ModifiedEvent", lambda *_: self.choices_changed()),
-            node.AddObserver(event, lambda *_: self.choices_changed()),
-        ]
+        events = ("ModifiedEvent", node.ReferenceModifiedEvent)
+        self._parameters_tags = [node.AddObserver(event, lambda *_: self.choices_changed()) for event in events]
         self.choices_changed()
 
+    def _disconnect(self) -> None:
+        if self.parameters is not None and self._gui_tag is not None:
+            self.parameters.disconnectGui(self._gui_tag)
+        self._gui_tag = None
+
     def _untie(self) -> None:
-        if self.parameters is None:
-            return
-        self.parameters.disconnectGui(self._gui_tag)
-        for tag in self._parameters_tag:
-            self.parameters.parameterNode.RemoveObserver(tag)
+        self._disconnect()
+        if self.parameters is not None:
+            for tag in self._parameters_tags:
+                self.parameters.parameterNode.RemoveObserver(tag)
         self.parameters = None
 
     def _scene_closes(self) -> None:

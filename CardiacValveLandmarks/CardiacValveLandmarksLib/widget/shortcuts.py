@@ -26,6 +26,8 @@ class Shortcuts:
             shortcut = qt.QShortcut(parent)
             shortcut.setKey(qt.QKeySequence(key))
             shortcut.activated.connect(action)
+            # another part of the application may have taken the key as well
+            shortcut.activatedAmbiguously.connect(action)
             self._made.append(shortcut)
 
     def disable(self) -> None:
