@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import InputError
 from .detect import add_detection_options
 from .export import add_export_options, export_options
 from .progress import ProgressBar
@@ -92,7 +93,10 @@ def run(options: argparse.Namespace, detector=None) -> int:
     )
     # what was asked for by name and cannot be had is a failure, though all else is written
     by_name = options.formats not in (DEFAULT_FORMATS, "all")
-    return 3 if result.left_out and by_name else 0
+    if result.left_out and by_name:
+        print("cvl: error: not every format asked for could be written; see above.", file=sys.stderr)
+        return InputError.exit_status
+    return 0
 
 
 def _model(options: argparse.Namespace):

@@ -34,7 +34,7 @@ class AbaqusDeck:
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
         self._lines = text.splitlines(keepends=True)
-        self._points: dict[int, np.ndarray] = {}
+        self._points: dict[int, tuple[float, ...]] = {}
         #: upper-case name -> (name as written, ids)
         self._sets: dict[str, tuple[str, list[int]]] = {}
         self._first_step = self._end_of_step = None
@@ -58,7 +58,7 @@ class AbaqusDeck:
                 elif word == "*NODE":
                     parts = stripped.split(",")
                     node = int(parts[0])
-                    self._points[node] = np.array([float(part) if part.strip() else 0.0 for part in parts[1:4]])
+                    self._points[node] = tuple(float(part) if part.strip() else 0.0 for part in parts[1:4])
                     if "NSET" in options:
                         self._add(options["NSET"], [node])
                 elif word == "*NSET":

@@ -48,14 +48,14 @@ class FebioModel:
             found = "none" if mesh is None else f"one that is read from {mesh.get('from')}"
             raise InputError(path, "a Mesh section", found, "Give the file that holds the mesh itself.")
         self._mesh = mesh
-        self._points: dict[int, np.ndarray] = {}
+        self._points: dict[int, tuple[float, ...]] = {}
         self._sets: dict[str, list[int]] = {}
         try:
             for nodes in mesh.findall("Nodes"):
                 here = []
                 for node in nodes.findall("node"):
                     here.append(int(node.get("id")))
-                    self._points[here[-1]] = np.array([float(x) for x in node.text.split(",")])
+                    self._points[here[-1]] = tuple(float(x) for x in node.text.split(","))
                 if nodes.get("name"):
                     self._sets[nodes.get("name")] = here
             for one in mesh.findall("NodeSet"):
