@@ -44,14 +44,13 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.no_pictures and find_spec("PIL") is None:
         raise UsageError("pictures need the package pillow: install it, or add --no-pictures.")
-    folder = make_folder(options.output)
     cines = []
     for path in options.cines:
         found = scan(path)
         for skipped in found.skipped:
             print(f"skipped {skipped.source}: expected {skipped.expected}; found {skipped.found}", file=sys.stderr)
         cines.extend(found.cines)
-    names = _output_names(cines)
+    names, folder = _output_names(cines), make_folder(options.output)
     _refuse_existing(folder, names, options)
     for name, cine in zip(names, cines, strict=True):
         with ProgressBar(name) as bar:
