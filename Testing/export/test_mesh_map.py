@@ -11,6 +11,8 @@ from CardiacValveLandmarksLib.errors import InputError, UsageError
 from CardiacValveLandmarksLib.export.mesh_files import MeshPlace, prescribe
 from CardiacValveLandmarksLib.export.mesh_map import map_ring
 from CardiacValveLandmarksLib.export.motion import ring_motions
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 RIM = 96
 
@@ -114,6 +116,26 @@ def test_nodes_follow_the_ring(ring, ventricle, truth):
     mapped = map_ring(ring, np.arange(RIM), ventricle.points[:RIM])
     assert follow(mapped.points, mapped.displacement, truth) <= 0.1
     assert not mapped.displacement[[0, -1]].any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(place=st.floats(0, 31.999), offset=st.floats(0, 3), turn=st.floats(0, 2 * np.pi))
+def test_any_point_at_the_ring_gets_the_motion_of_its_nearest_place(ring, place, offset, turn):
+    k, part = int(place), place - int(place)
+    ends = ring.positions[:, [k, (k + 1) % 32]]
+    on_ring = (1 - part) * ends[:, 0] + part * ends[:, 1]
+    along = ends[0, 1] - ends[0, 0]
+    across = np.cross(along, [0.3, 0.8, 0.5])
+    across /= np.linalg.norm(across)
+    other = np.cross(along / np.linalg.norm(along), across)
+    point = on_ring[0] + offset * (np.cos(turn) * across + np.sin(turn) * other)
+    mapped = map_ring(ring, np.array([7]), point[None])
+    # never further than the place it was put off from, and moving as the ring does there or nearer
+    assert mapped.distance[0] <= offset + 1e-9
+    speed = np.linalg.norm(np.roll(ring.displacement, -1, 1) - ring.displacement, axis=-1).max()
+    apart = np.abs((mapped.place[0] - place + 16) % 32 - 16)
+    difference = np.linalg.norm(mapped.displacement[:, 0] - (on_ring - on_ring[0]), axis=-1).max()
+    assert difference <= speed * apart + 1e-9
 
 
 def test_nearest_node_is_coarser_but_near(ring, ventricle, truth):
