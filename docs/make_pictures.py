@@ -109,7 +109,7 @@ def walk(session: Session, start) -> None:
     session.images("views-detected")
     ui.measureButton.click()
     session.wait()
-    session.picture("panel-measured")
+    session.picture(".panel-measured")
     session.picture("measures", "measuresSection")
     session.picture("export", "exportSection")
 
@@ -143,8 +143,9 @@ def main(folders: list[str]) -> None:
     walk(session, session.panel.ui.syntheticStudyButton.click)
     screenshot = ROOT / "Resources" / "Screenshots"
     screenshot.mkdir(parents=True, exist_ok=True)
-    images = [QtGui.QPixmap(str(session.folder / f"{name}.png")) for name in ("views-detected", "panel-measured")]
+    images = [QtGui.QPixmap(str(session.folder / f"{name}.png")) for name in ("views-detected", ".panel-measured")]
     Session._join(images, vertical=True).save(str(screenshot / "review.png"))
+    (session.folder / ".panel-measured.png").unlink()
     session.close()
 
     session = Session(ROOT / "docs" / "pictures")
