@@ -155,3 +155,24 @@ def test_mesh_map_from_the_command_line(result, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "32 nodes follow the mitral ring" in printed
     assert json.loads((tmp_path / "mesh_mitral.json").read_text())["distance_mm"]["largest"] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("export", "{missing}", "-o", "{out}", "--formats", "csv"), 3, "study file"),
+        (("export", "{study}", "-o", "{out}", "--formats", "stl"), 2, "expected one of"),
+        (("export", "{study}", "-o", "{out}", "--formats", "dicom-sr"), 2, "--identify"),
+        (("mesh-map", "{study}", "{missing}", "--set", "rim", "-o", "{out}"), 2, "a mesh"),
+        (("mesh-map", "{study}", "mesh.inp", "--set", "rim", "-o", "{out}"), 3, "nothing there"),
+        (("mesh-map", "{study}", "mesh.inp", "-o", "{out}"), 2, "--set"),
+        (("study", "{missing}", "-o", "{out}", "--model", "no-such-model"), 4, "no-such-model"),
+    ],
+)
+def test_exit_statuses(result, tmp_path, capsys, arguments, status, message):
+    from CardiacValveLandmarksLib.cli import main
+
+    places = {"study": result / "study.json", "missing": tmp_path / "missing", "out": tmp_path / "out"}
+    assert main([argument.format(**places) for argument in arguments]) == status
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
