@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..annulus import Annulus
 from ..landmarks import VALVE_COLOURS
 from ..measurements import Curve
 from ..study import Study, StudyView
@@ -210,44 +211,47 @@ def atrial_view(study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return right, np.cross(right, towards), towards
 
 
+def _draw_ring(study: Study, axes, ring: Annulus, origin: np.ndarray, right: np.ndarray, up: np.ndarray) -> None:
+    """One ring projected on two directions: phases faint, ED solid and ES dashed, node 1, and its landmarks at ED."""
+    colour = VALVE_COLOURS[ring.valve]
+
+    def draw(phase: float, **style) -> None:
+        nodes = ring.evaluate(phase) - origin
+        closed = np.vstack([nodes, nodes[:1]])
+        axes.plot(closed @ right, closed @ up, color=colour, **style)
+
+    for phase in np.arange(8) / 8:
+        draw(phase, linewidth=0.7, alpha=0.3)
+    for phase, dashes in ((study.ed_phase, "-"), (study.es_phase, _DASHES[1])):
+        draw(phase, linewidth=2, linestyle=dashes)
+    first = ring.evaluate(study.ed_phase)[0] - origin
+    axes.plot([first @ right], [first @ up], "o", color=colour, markersize=5)
+    for path in study.trajectories:
+        if path.landmark.number in ring.landmarks:
+            point = path.evaluate(study.ed_phase) - origin
+            axes.plot([point @ right], [point @ up], "x", color=_INK, markersize=4)
+
+
 def ring_chart(study: Study) -> bytes | None:
-    """SVG of all rings from the atria and from the side, ED and ES strong, phases between faint; None without."""
+    """SVG of all rings from the atria and from the side; None where there is none (rings need an end-diastole)."""
     if not study.annuli:
         return None
-    right_hand, upwards, towards = atrial_view(study)
-    moments = [
-        (p, s, w) for p, s, w in ((study.ed_phase, "-", 2.0), (study.es_phase, (0, (4, 2)), 2.0)) if np.isfinite(p)
-    ]
+    right, upwards, towards = atrial_view(study)
     figure, both = _axes(11.2, 5.0, 1, 2)
-    views = (
-        ("from the atria, towards the apex", right_hand, upwards),
-        ("from the side, apex down", right_hand, -towards),
-    )
+    views = (("from the atria, towards the apex", upwards), ("from the side, apex down", -towards))
     origin = study.annuli[0].nodes.mean((0, 1))
-    for axes, (title, right, up) in zip(both, views, strict=True):
+    for axes, (title, up) in zip(both, views, strict=True):
         _style(axes, f"Seen {title}", "mm")
         for ring in study.annuli:
-            colour = VALVE_COLOURS[ring.valve]
-            for nodes in ring.evaluate(np.arange(8) / 8):
-                closed = np.vstack([nodes, nodes[:1]]) - origin
-                axes.plot(closed @ right, closed @ up, color=colour, linewidth=0.7, alpha=0.3)
-            for moment, dashes, width in moments:
-                nodes = ring.evaluate(moment) - origin
-                closed = np.vstack([nodes, nodes[:1]])
-                axes.plot(closed @ right, closed @ up, color=colour, linewidth=width, linestyle=dashes)
-            first = (ring.evaluate(moments[0][0]) if moments else ring.nodes[0])[0] - origin
-            axes.plot(*[[first @ d] for d in (right, up)], "o", color=colour, markersize=5)
-            for number in ring.landmarks:
-                for path in (t for t in study.trajectories if t.landmark.number == number):
-                    point = path.evaluate(moments[0][0] if moments else 0.0) - origin
-                    axes.plot([point @ right], [point @ up], "x", color=_INK, markersize=4)
-            label = f"{ring.valve}{' (assumed circle)' if ring.assumed else ''}"
-            axes.plot([], [], color=colour, linewidth=2, label=label)
-        axes.plot([], [], color=_SOFT, linestyle="-", label="ED")
-        axes.plot([], [], color=_SOFT, linestyle=(0, (4, 2)), label="ES")
-        axes.plot([], [], "o", color=_SOFT, markersize=5, label="node 1")
-        axes.plot([], [], "x", color=_INK, markersize=4, label="landmark at ED")
+            _draw_ring(study, axes, ring, origin, right, up)
         axes.set_aspect("equal", adjustable="datalim")
         axes.set_xlabel("mm towards the patient's right", fontsize=9, color=_SOFT)
-    figure.axes[0].legend(fontsize=8, frameon=False, loc="best")
+    for ring in study.annuli:
+        label = f"{ring.valve}{' (assumed circle)' if ring.assumed else ''}"
+        both[0].plot([], [], color=VALVE_COLOURS[ring.valve], linewidth=2, label=label)
+    both[0].plot([], [], color=_SOFT, label="ED")
+    both[0].plot([], [], color=_SOFT, linestyle=_DASHES[1], label="ES")
+    both[0].plot([], [], "o", color=_SOFT, markersize=5, label="node 1")
+    both[0].plot([], [], "x", color=_INK, markersize=4, label="landmark at ED")
+    both[0].legend(fontsize=8, frameon=False, loc="best")
     return _svg(figure)
