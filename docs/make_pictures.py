@@ -143,8 +143,10 @@ def main(folders: list[str]) -> None:
     walk(session, session.panel.ui.syntheticStudyButton.click)
     screenshot = ROOT / "Resources" / "Screenshots"
     screenshot.mkdir(parents=True, exist_ok=True)
-    images = [QtGui.QPixmap(str(session.folder / f"{name}.png")) for name in ("views-detected", ".panel-measured")]
-    Session._join(images, vertical=True).save(str(screenshot / "review.png"))
+    row = QtGui.QPixmap(str(session.folder / "views-detected.png"))
+    column = Session._join([row.copy(SIZE * place, 0, SIZE, SIZE) for place in range(3)], vertical=True)
+    panel = QtGui.QPixmap(str(session.folder / ".panel-measured.png"))
+    Session._join([column, panel], vertical=False).save(str(screenshot / "review.png"))
     (session.folder / ".panel-measured.png").unlink()
     session.close()
 
