@@ -87,12 +87,17 @@ def test_existing_files_stop_the_export_before_anything_is_written(study, tmp_pa
 
 
 def test_overwrite_removes_our_own_stale_files_and_no_others(study, no_ring, tmp_path):
+    def frame(number):
+        return tmp_path / "bivme" / f"GPFile_{number:03d}.txt"
+
+    many, few = len(study.phases), len(no_ring.phases)
+    assert many > few
     export_study(study, tmp_path, _chosen("bivme"))
     (tmp_path / "bivme" / "mine.txt").write_text("mine")
-    assert (tmp_path / "bivme" / "GPFile_049.txt").exists()
+    assert frame(many - 1).exists()
     export_study(no_ring, tmp_path, _chosen("bivme"), ExportOptions(overwrite=True))
-    assert not (tmp_path / "bivme" / "GPFile_049.txt").exists()
-    assert (tmp_path / "bivme" / "GPFile_029.txt").exists()
+    assert frame(few - 1).exists()
+    assert not any(frame(number).exists() for number in range(few, many))
     assert (tmp_path / "bivme" / "mine.txt").exists()
 
 

@@ -73,7 +73,7 @@ def test_views_can_be_named_by_hand(dicom, detector, tmp_path):
     assert [v.view for v in found.views] == ["4CH"]
     assert found.views[0].stated
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "The 2CH is missing" in page
+    assert "No 2CH and no 3CH" in page
     assert "No mitral ring" in page
     assert [p.name for p in (tmp_path / "out" / "npz").glob("*.npz")] == ["tricuspid.npz"]
 

@@ -166,7 +166,7 @@ def test_without_images_rr_or_rings_the_page_says_so(truth):
     for sentence in (
         "The images are not at hand",
         "RR unknown",
-        "The 4CH is missing",
+        "No 3CH and no 4CH",
         "No mitral ring",
         "the file states no times",
     ):

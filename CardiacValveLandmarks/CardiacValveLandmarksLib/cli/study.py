@@ -127,8 +127,6 @@ def _summarise(study) -> None:
     print(f"views: {views}" + (f"; missing: {', '.join(missing)}" if missing else ""))
     for ring in study.annuli:
         print(f"{ring.valve} ring: {ring.method}{', assumed' if ring.assumed else ''}")
-    for refusal in study.refused:
-        print(f"no {refusal.valve} ring: {refusal.reason}")
     for key in _PRINTED:
         measure = study.measure(key)
         if measure is not None and np.isfinite(measure.value):

@@ -47,7 +47,7 @@ class RingMotion:
 def no_motion(study: Study, rr_ms: float | None) -> str:
     """Why there is no ring motion in this study, in plain words; "" where there is."""
     if not study.annuli:
-        reasons = "; ".join(f"{r.valve} ring: {r.reason}" for r in study.refused) or "no view shows a valve"
+        reasons = "; ".join(f"{r.valve} ring: {r.reason.rstrip('.')}" for r in study.refused) or "no view shows a valve"
         return f"there is no ring ({reasons})"
     if not np.isfinite(study.ed_phase):
         return "no end-diastole was found in the motion, so there is no reference"

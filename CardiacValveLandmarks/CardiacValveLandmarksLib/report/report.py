@@ -207,7 +207,7 @@ def _rings(study: Study) -> Html:
         ]
         head = ("ring", "method", "landmarks", "residual, mm", "condition", "largest gap", "SD of nodes, mm", "notes")
         parts.append(_table(head, rows))
-    parts += [tag("p", f"No {r.valve} ring: {r.reason}.") for r in study.refused]
+    parts += [tag("p", f"No {r.valve} ring: {r.reason.rstrip('.')}.") for r in study.refused]
     return tag("section", *parts)
 
 

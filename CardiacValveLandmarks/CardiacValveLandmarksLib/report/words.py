@@ -7,23 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..landmarks import VIEWS, Provenance
+from ..landmarks import Provenance
 from ..study import Study
-
-#: what is lost with a view
-_WITHOUT = {
-    "2CH": "no anterior and inferior mitral excursion",
-    "3CH": "no aortic ring and no anteroposterior mitral diameter",
-    "4CH": "no septal and lateral mitral excursion, no tricuspid ring and no TAPSE",
-}
 
 
 def doubts(study: Study, extra: Sequence[str] = ()) -> list[str]:
     """Everything about this study that a reader should doubt. extra: from detection and reading."""
-    found = list(extra)
-    found += [f"The {view} is missing: {_WITHOUT[view]}." for view in VIEWS if study.view(view) is None]
-    found += [w for w in study.warnings if w not in found]
-    found += [f"No {r.valve} ring: {r.reason}." for r in study.refused]
+    found = [*extra, *study.warnings]
     for view in study.views:
         if view.geometry_assumed:
             found.append(f"{view.view}: the file states no patient geometry; lengths hold only within its image plane.")
