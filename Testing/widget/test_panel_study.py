@@ -110,15 +110,22 @@ def test_the_synthetic_study_is_made_and_selected(panel, host, cines, monkeypatc
     assert "no patient" in panel.ui.messageLabel.text and panel.ui.detectButton.enabled
 
 
-def test_a_folder_is_loaded_and_its_views_found(panel, host, cines, tmp_path, shot):
-    from CardiacValveLandmarksLib.phantom.nifti import write_nifti
+def test_a_folder_is_loaded_and_its_views_found(panel, host, cines, tmp_path):
+    from CardiacValveLandmarksLib.phantom.dicom import write_dicom
 
-    for item in cines:
-        write_nifti(item.cine, tmp_path / f"{item.kind}.nii.gz")
-    (tmp_path / "notes.txt").write_text("nothing")
+    for number, item in enumerate(cines, 1):
+        write_dicom(item.cine, tmp_path / f"series{number}", series_number=number, series_description="cine")
+    (tmp_path / "picture.png").write_bytes(b"no image")
     panel.study.load_folder(str(tmp_path))
-    assert host.process(60, until=lambda: not panel.busy)
-    assert host.process(60, until=lambda: not panel.busy), "the views are looked for next"
+    told = []
+    assert host.process(
+        60, until=lambda: told.append(panel.ui.messageLabel.text) or ("Views found" in told[-1] and not panel.busy)
+    ), told[-1]
+    assert "Views found: 2CH, 3CH, 4CH." in told[-1]
+    for view, item in zip(VIEWS, cines, strict=True):
+        node = getattr(panel.ui, f"viewSelector{view}").currentNode()
+        assert node.GetNumberOfDataNodes() == item.cine.n_frames
+        assert np.array_equal(slicer.util.arrayFromVolume(node.GetNthDataNode(0))[0], item.cine.frames[0])
 
 
 def test_a_folder_with_nothing_in_it_is_told_and_adds_nothing(panel, host, tmp_path):
