@@ -3,8 +3,7 @@
     python bench/real_accuracy.py [--model ID|FILE] [--data ../shared/data] [--pictures DIR]
 
 The guide points are another program's prediction (segmentation borders on whole pixels of 1.4 mm), not manual truth.
-Which of a valve's two guide points is which is not stated: their order is followed from frame to frame and then
-chosen once a series, so an exchange of the two points in single frames counts as the error it is.
+Which of a valve's two guide points is which is told by anatomy (export.bivme_files), not by the model.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from CardiacValveLandmarksLib.detection import detect
-from CardiacValveLandmarksLib.export.bivme_files import APEX_LABEL, VALVE_LABELS, read_guide_points
+from CardiacValveLandmarksLib.export.bivme_files import guide_point_landmarks, read_guide_points
 from CardiacValveLandmarksLib.landmarks import VIEWS, in_view
 from CardiacValveLandmarksLib.overlay import write_picture
 from CardiacValveLandmarksLib.readers import read_cine, scan
@@ -33,40 +32,6 @@ SERIES = {
 }
 
 
-def reference_points(points, slice_id: int, view: str, frames: int) -> np.ndarray:
-    """(T, 11, 2 orders, 3) LPS mm: guide points of a view's landmarks; both orders of each valve's pair."""
-    found = np.full((frames, 11, 2, 3), np.nan)
-    shown = in_view(view)
-    for valve in {landmark.valve for landmark in shown if landmark.valve}:
-        pair = [landmark.index for landmark in shown if landmark.valve == valve]
-        before = None
-        for frame in range(frames):
-            here = points.frames[frame].points(VALVE_LABELS[valve], slice_id)
-            if len(here) != 2:
-                continue
-            if before is not None and np.linalg.norm(here - before) > np.linalg.norm(here[::-1] - before):
-                here = here[::-1]
-            found[frame, pair, 0], found[frame, pair, 1], before = here, here[::-1], here
-    for frame in range(frames):
-        apex = points.frames[frame].points(APEX_LABEL, slice_id)
-        if len(apex) == 1:
-            found[frame, 10] = apex[0]
-    return found
-
-
-def errors_mm(cine, landmarks, points, slice_id: int, view: str) -> np.ndarray:
-    """(T, 11) mm; NaN where there is no guide point or no landmark was found."""
-    reference = reference_points(points, slice_id, view, cine.n_frames)
-    found = cine.geometry.to_patient(landmarks.positions)
-    both = np.linalg.norm(reference - found[:, :, None], axis=-1)
-    result = both[..., 0]
-    for valve in {landmark.valve for landmark in in_view(view) if landmark.valve}:
-        pair = [landmark.index for landmark in in_view(view) if landmark.valve == valve]
-        mean = [np.nanmean(both[:, pair, order]) for order in (0, 1)]
-        result[:, pair] = both[:, pair, int(np.argmin(mean))]
-    return result
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="phantom-heatmap")
@@ -74,8 +39,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--no-tta", action="store_true")
     options = parser.parse_args()
-    guide = read_guide_points(options.data / "biv-me" / "guidepoints" / "default" / "patient1")
-    slices = guide.find_slices()
+    guide = guide_point_landmarks(read_guide_points(options.data / "biv-me" / "guidepoints" / "default" / "patient1"))
     print("| series | is | recognised as | confidence | landmarks present |\n|---|---|---|---|---|")
     cines = {name: read_cine(options.data / name) for name in SERIES}
     truth = dict(SERIES)
@@ -97,7 +61,9 @@ def main() -> None:
         landmarks = results[name].landmarks
         if results[name].view != view:
             landmarks = detect(cines[name], options.model, view=view, tta=not options.no_tta).landmarks
-        errors = errors_mm(cines[name], landmarks, guide, slices[view], view)
+        reference, geometry = guide[view]
+        places = geometry.to_patient(reference.positions), cines[name].geometry.to_patient(landmarks.positions)
+        errors = np.linalg.norm(places[0] - places[1], axis=-1)
         for landmark in in_view(view):
             column = errors[:, landmark.index]
             known = np.isfinite(column)

@@ -27,7 +27,7 @@ class InputError(CvlError):
     def __init__(self, path: str | os.PathLike, expected: str, found: str, advice: str = "") -> None:
         self.path = os.fspath(path)
         self.expected, self.found, self.advice = expected, found, advice
-        message = f"{self.path}: expected {expected}; found {found}."
+        message = f"{self.path}: expected {expected}; found {found.removesuffix('.')}."
         super().__init__(f"{message} {advice}" if advice else message)
 
 
