@@ -11,6 +11,10 @@ where the other point stands, n <= gap - 1, so neither moves the other; where bo
 one and the field interpolates smoothly from one displacement to the other. A point placed where nothing was predicted
 has no displacement: it spreads nothing and bounds the others.
 
+A prediction that jumps in a single frame says nothing of its neighbours. There the displacement is measured from
+where the neighbouring frames' predictions lead (`expected_positions`), so that putting a jump right leaves good
+neighbours where they are.
+
 Positions are (row, column) pixels, landmark axes are numbered as in `landmarks.LANDMARKS`.
 """
 
@@ -43,6 +47,26 @@ class Decision(IntEnum):
 def window(spread: int) -> np.ndarray:
     """(spread + 1,) weights of a correction 0, 1, … `spread` frames away: 1 at the frame itself, 0 beyond the last."""
     return 0.5 * (1.0 + np.cos(np.pi * np.arange(spread + 1) / (spread + 1)))
+
+
+def expected_positions(positions: np.ndarray) -> np.ndarray:
+    """(T, 2) predicted pixels of one landmark, NaN absent -> (T, 2): the same, but where a single frame jumps, the
+    place its neighbours lead to.
+
+    The place is the cubic through two frames on either side (the cycle is closed). A frame jumps where it is further
+    from it than five times the median of all frames, and than 1.5 pixels. Frames with an absent neighbour stay.
+    """
+    near = np.roll(positions, 1, axis=0) + np.roll(positions, -1, axis=0)
+    far = np.roll(positions, 2, axis=0) + np.roll(positions, -2, axis=0)
+    led = (4 * near - far) / 6
+    distance = np.linalg.norm(positions - led, axis=1)
+    known = np.isfinite(distance)
+    if len(positions) < 8 or not known.any():
+        return positions
+    jumps = known & (distance > max(1.5, 5 * float(np.median(distance[known]))))
+    # the frames beside a jump are led astray by it: only the worst of five in a row is one
+    worst = np.max([np.roll(np.where(known, distance, 0), shift) for shift in (-2, -1, 1, 2)], axis=0)
+    return np.where((jumps & (distance > worst))[:, None], led, positions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +166,7 @@ class Correction:
         field = np.zeros((frames, 2))
         reached = np.zeros(frames, bool)
         knots = np.flatnonzero(self.decisions[:, column] == Decision.PLACED)
-        displacement = self.placed[knots, column] - self.prediction.positions[knots, column]
+        displacement = self.placed[knots, column] - expected_positions(self.prediction.positions[:, column])[knots]
         for i, knot in enumerate(knots):
             if np.isnan(displacement[i]).any():
                 continue

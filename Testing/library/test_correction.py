@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from CardiacValveLandmarksLib.correction import Correction, Decision, History, window
-from CardiacValveLandmarksLib.landmarks import LandmarkSeries, Provenance, view_mask
+from CardiacValveLandmarksLib.landmarks import N_LANDMARKS, LandmarkSeries, Provenance, view_mask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,3 +202,21 @@ def test_history_returns_the_very_states():
     for number in (1, 2, 3):
         short.push(number)
     assert [short.undo(), short.undo(), short.undo()] == [True, True, False] and short.state == 1
+
+
+def test_putting_a_single_jump_right_leaves_good_neighbours_alone():
+    """The prediction jumps 20 pixels in one frame; the person puts it back on the path."""
+    phases = np.arange(24) / 24
+    path = np.stack([60 + 6 * np.cos(2 * np.pi * phases), 80 + 3 * np.sin(2 * np.pi * phases)], axis=1)
+    positions = np.full((24, N_LANDMARKS, 2), np.nan)
+    positions[:, 0] = path
+    positions[9, 0] += np.array([20, -8])
+    provenance = np.where(np.isnan(positions[..., 0]), Provenance.ABSENT, Provenance.AUTO)
+    series = LandmarkSeries(positions, np.ones((24, N_LANDMARKS)), provenance, "2CH")
+    corrected = Correction.of(series).place(9, 1, path[9], spread=3).current
+    assert np.abs(corrected.positions[:, 0] - path).max() < 0.2
+    # an error that is shared by the neighbours is still taken from them
+    positions[6:13, 0] = path[6:13] + np.array([5, 0])
+    shared = LandmarkSeries(positions, np.ones((24, N_LANDMARKS)), provenance, "2CH")
+    moved = Correction.of(shared).place(9, 1, path[9], spread=3).current
+    np.testing.assert_allclose(moved.positions[10, 0] - positions[10, 0], [-5 * 0.853553, 0], atol=1e-3)
