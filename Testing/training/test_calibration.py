@@ -19,7 +19,8 @@ def test_decision_is_calibrated():
     is_view = rng.random(400) < 0.5
     score = np.where(is_view, rng.beta(9, 2, 400), rng.beta(2, 9, 400))
     decision = fit_decision(peak, spread, error, score, is_view)
-    assert 0.1 < decision.presence < 0.5 and 0.3 < decision.view < 0.7
+    assert (peak[there] >= decision.presence).mean() >= 0.998 and (score[is_view] >= decision.view).all()
+    assert (peak[there] >= decision.presence + 0.05).mean() < 0.999
     a, b, c = decision.confidence
     assert b > 0 > c
     stated = 1 / (1 + np.exp(-(a + b * peak + c * spread)))
