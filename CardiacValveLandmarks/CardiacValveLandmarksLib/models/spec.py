@@ -23,8 +23,8 @@ class InputSpec:
     """What a network takes.
 
     spacing_mm: pixel spacing images are resampled to, None: pixels as they are. size: (rows, columns) or None: any.
-    intensity: "file" (whole cine's range to [0, 1]), "frame" (each frame's range), "percentile" (each frame divided by
-    its 99th percentile, clipped to [0, 1.5]).
+    intensity: "file" (whole cine's range to [0, 1]), "frame" (each frame's range), "percentile" (the cine divided
+    by the 99th percentile of the window shown, clipped to [0, 1.5]).
     one_handed: trained without mirror images. view_input: takes the view as a second input.
     """
 

@@ -258,7 +258,7 @@ class Heart:
         yield "trabeculae", left * inward * np.float32(min(0.85, 0.4 * a.trabeculation))
         for path, radii in self._papillary:
             yield "lv_wall", opacity(np.maximum(tube(points, path, radii), d_endo - 2))
-        band = self._vessel_band()
+        band = self._moderator_band()
         yield "rv_wall", opacity(np.maximum(tube(points, *band), d_rv - 1))
         for ring, is_open, leaflet in (
             (self.rings.mitral, self.motion.mitral_open, a.mitral_leaflet),
@@ -273,7 +273,7 @@ class Heart:
         index = (s * 512).astype(np.int32)
         return np.exp(-((s / np.float32(0.2)) ** 2)), self._profile[index], self._slope[index]
 
-    def _vessel_band(self) -> tuple[np.ndarray, np.ndarray]:
+    def _moderator_band(self) -> tuple[np.ndarray, np.ndarray]:
         """The moderator band of the RV."""
         a = self.anatomy
         level = 0.6 * a.lv_length
