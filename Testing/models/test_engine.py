@@ -147,7 +147,9 @@ def small_maps(monkeypatch, tmp_path):
     module = SmallMaps().eval()
     module.norm.running_mean.uniform_(-1, 1)
     module.norm.running_var.uniform_(0.5, 2)
-    known = architectures.Architecture("small-maps", ("image", "view"), ("heatmaps",), SmallMaps, None, 1)
+    known = architectures.Architecture(
+        "small-maps", ("image", "view"), ("heatmaps",), lambda like: SmallMaps(), None, 1
+    )
     monkeypatch.setitem(architectures.ARCHITECTURES, "small-maps", known)
     example = {"image": np.zeros((1, 1, 32, 32), np.float32), "view": np.zeros((1, 3), np.float32)}
     dynamic = {"image": {0: "n", 2: "h", 3: "w"}, "view": {0: "n"}, "heatmaps": {0: "n", 2: "h", 3: "w"}}

@@ -204,7 +204,7 @@ def _match_architecture(path: Path) -> str:
     weights = read_state_dict(path)
     best, most = None, 0
     for name, architecture in ARCHITECTURES.items():
-        expected = architecture.state()
+        expected = architecture.state(weights)
         common = len(expected.keys() & weights.keys())
         if common > most:
             best, most = (name, expected), common

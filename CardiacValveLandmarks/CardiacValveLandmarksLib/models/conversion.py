@@ -54,7 +54,7 @@ def onnx_form(path: str | os.PathLike, checksum: str, architecture: Architecture
                 f"Install {package}, run once, and remove it again if you like; or use the built-in model.",
             )
     weights = read_state_dict(path)
-    check_shapes(path, weights, architecture.state(), architecture.name)
+    check_shapes(path, weights, architecture.state(weights), architecture.name)
     model = architecture.to_onnx(weights)
     with atomic_open(kept, "wb") as stream:
         stream.write(model)

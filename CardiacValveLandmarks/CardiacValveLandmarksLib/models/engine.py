@@ -19,7 +19,8 @@ from ..errors import ModelError, UsageError
 from .architectures import ARCHITECTURES, OWN_GRAPH, Architecture
 from .cache import checksums
 from .conversion import can_convert, conversion_path, onnx_form
-from .weights import check_shapes, file_kind, has_package, read_onnx_weights, read_state_dict
+from .restore import load_network
+from .weights import file_kind, has_package
 
 ENGINES = ("auto", "torch", "onnx")
 
@@ -120,7 +121,7 @@ class TorchEngine:
             # cuDNN's shortened mantissa would move landmarks by more than the engines may differ
             torch.backends.cudnn.allow_tf32 = False
             torch.backends.cuda.matmul.allow_tf32 = False
-        module = _torchscript(torch, path) if architecture is None else _module(path, architecture)
+        module = _torchscript(torch, path) if architecture is None else load_network(path, architecture)
         self._torch, self._module = torch, module.to(self.device).eval()
         self._path, self._architecture = path, architecture
         self.inputs = architecture.inputs if architecture else ("image",)
@@ -163,17 +164,6 @@ def _torchscript(torch, path):
         return torch.jit.load(os.fspath(path), map_location="cpu")
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(path, "a TorchScript model", str(error).splitlines()[0]) from error
-
-
-def _module(path, architecture: Architecture):
-    expected = architecture.state()
-    if file_kind(path) == "onnx":  # a graph has constants of its own beside the weights
-        found = {name.removeprefix(architecture.prefix): array for name, array in read_onnx_weights(path).items()}
-        weights = {name: array for name, array in found.items() if name in expected}
-    else:
-        weights = read_state_dict(path)
-    check_shapes(path, weights, expected, architecture.name)
-    return architecture.load(weights)
 
 
 def open_engine(
