@@ -138,7 +138,7 @@ def scene_geometry(sequence) -> SliceGeometry:
 def browser_of(sequence):
     """The browser that steps this sequence: one that has it as master before one that only follows, or None."""
     found = vtk.vtkCollection()
-    sequences_logic().GetBrowserNodesForSequenceNode(sequence, found)
+    sequences_logic(sequence.GetScene()).GetBrowserNodesForSequenceNode(sequence, found)
     browsers = [found.GetItemAsObject(i) for i in range(found.GetNumberOfItems())]
     return next((b for b in browsers if b.GetMasterSequenceNode() is sequence), browsers[0] if browsers else None)
 
@@ -147,7 +147,7 @@ def make_browser(sequence):
     """A browser of its own for a sequence that has none, with the proxy volume."""
     browser = sequence.GetScene().AddNewNodeByClass("vtkMRMLSequenceBrowserNode", sequence.GetName() + " browser")
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
-    sequences_logic().UpdateProxyNodesFromSequences(browser)
+    sequences_logic(browser.GetScene()).UpdateProxyNodesFromSequences(browser)
     return browser
 
 
@@ -162,7 +162,7 @@ def make_proxy(sequence, browser):
     if browser.GetProxyNode(sequence) is None:
         # deleted by hand
         browser.AddProxyNode(sequence.GetNthDataNode(0), sequence, True)
-    sequences_logic().UpdateProxyNodesFromSequences(browser)
+    sequences_logic(browser.GetScene()).UpdateProxyNodesFromSequences(browser)
     proxy = browser.GetProxyNode(sequence)
     if proxy.GetDisplayNode() is None:
         proxy.CreateDefaultDisplayNodes()

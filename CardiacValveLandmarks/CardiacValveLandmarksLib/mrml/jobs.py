@@ -97,12 +97,23 @@ def assign_views_of(recognised: Sequence[Detected]) -> tuple[dict[str, int], lis
 def unchanged_sequence(scene, job: Job):
     """The sequence node a job was made from. InputError where it is gone or holds something else by now."""
     sequence = scene.GetNodeByID(job.sequence_id)
-    found = "it was removed"
-    if sequence is not None:
-        if np.array_equal(pixels_of(sequence), job.cine.frames):
-            return sequence
-        found = "other images"
-    raise InputError(
+    if sequence is None:
+        raise _lost(job, "it was removed")
+    if not np.array_equal(pixels_of(sequence), job.cine.frames):
+        raise _lost(job, "other images")
+    return sequence
+
+
+def check_unchanged(scene, job: Job, sequence, time: int) -> None:
+    """InputError where the node that was found unchanged at a modification time is gone or was modified since."""
+    if scene.GetNodeByID(job.sequence_id) is not sequence:
+        raise _lost(job, "it was removed")
+    if sequence.GetMTime() != time:
+        unchanged_sequence(scene, job)
+
+
+def _lost(job: Job, found: str) -> InputError:
+    return InputError(
         job.cine.name,
         "the cine in the scene as it was when detection began",
         found,

@@ -8,7 +8,7 @@ frames count from 0; positions are RAS mm, because this is Slicer. Errors are th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,23 +20,15 @@ from ..correction import DEFAULT_SPREAD, Correction
 from ..doubts import path_distances
 from ..errors import CvlError, InputError, UsageError
 from ..landmarks import VIEWS, LandmarkSeries
-from .annulus_nodes import PhaseFollower, phase_items, rings_browser, show_rings
 from .cine_nodes import cine_from_sequence, sequence_from_cine
-from .jobs import (
-    Cancel,
-    Detected,
-    Detector,
-    Job,
-    Progress,
-    assign_views_of,
-    prediction_of,
-    run_jobs,
-    unchanged_sequence,
-)
-from .landmark_nodes import landmark_number, ras_of, studies_in
-from .measure_nodes import show_measures
+from .jobs import Cancel, Detected, Detector, Job, Progress, assign_views_of, run_jobs
+from .landmark_frames import ras_of
+from .landmark_nodes import landmark_number, studies_in
+from .pieces import in_one_go
 from .review import Change, Review, watch_scene
 from .scene import flip, in_scene
+from .shown_study import ShownStudy, export_entries
+from .taking_in import take_in
 
 if TYPE_CHECKING:
     from ..study import Study, StudySettings
@@ -59,7 +51,7 @@ class StudyLogic:
         self._sequences: dict[str, object] = {}
         self._callbacks: list[Callable[[Change], None]] = []
         self._spread = DEFAULT_SPREAD
-        self._follower: PhaseFollower | None = None
+        self._shown = ShownStudy(self._scene)
         self.messages: list[str] = []
         self.kept = 0
         self._end_watch = watch_scene(self._scene, self._node_removed, self.close)
@@ -134,7 +126,7 @@ class StudyLogic:
             return
         if self._review is not None:
             self._review.release()
-        self._end_following()
+        self._shown.release()
         self._review, self._sequences = None, {}
         self.messages = []
         if review is None:
@@ -161,7 +153,7 @@ class StudyLogic:
 
     def close(self) -> None:
         """Let go of all studies; the scene stays as it is."""
-        self._end_following()
+        self._shown.release()
         for review in self._reviews.values():
             review.release()
             review.on_change = None
@@ -231,29 +223,28 @@ class StudyLogic:
 
         InputError where a cine has left the scene or changed since `prepare`; nothing is changed then.
         """
-        sequences = {one.job.view: unchanged_sequence(self._scene, one.job) for one in detected}
-        self.messages = []
-        # some of the open study's cines: it stays open, with the others
-        if not sequences.items() <= self._sequences.items():
-            self.open(sequences)
-        review = self._current()
-        for one in detected:
-            review.start(one.job.view, sequences[one.job.view], one.job.cine)
-        self.messages += review.notes
-        review.notes = []
-        self.kept, changes = 0, {}
-        for one in detected:
-            view = one.job.view
-            changes[view], kept = review.state[view].redetected(prediction_of(one), keepManual)
-            self.kept += kept
-            self.messages += [f"{view}: {warning}" for warning in one.result.warnings]
-        review.commit(changes)
-        if self.kept:
-            self.messages.append(f"kept {self.kept} points decided by hand")
-        nodes = {view: self.landmarksNode(view) for view in changes}
+        return in_one_go(self.applyInPieces(detected, keepManual))
+
+    def applyInPieces(
+        self, detected: Sequence[Detected], keepManual: bool = True
+    ) -> Generator[None, None, dict[str, object]]:
+        """`apply` with pauses for an event loop. Stopped at any of them, the scene is as it was."""
+        review, kept = yield from take_in(self._scene, detected, keepManual, self._review_of)
+        self.messages, review.notes = review.notes, []
+        self.messages += [f"{one.job.view}: {warning}" for one in detected for warning in one.result.warnings]
+        self.kept = kept
+        if kept:
+            self.messages.append(f"kept {kept} points decided by hand")
+        nodes = {one.job.view: self.landmarksNode(one.job.view) for one in detected}
         for node in nodes.values():
             node.SetDisplayVisibility(True)
         return nodes
+
+    def _review_of(self, sequences: Mapping[str, object]) -> Review:
+        """The open study's review where these are some of its cines; else theirs, opened."""
+        if self._review is None or not sequences.items() <= self._sequences.items():
+            self.open(sequences)
+        return self._review
 
     # --- review
 
@@ -305,6 +296,10 @@ class StudyLogic:
         number = landmark_number(view, landmark)
         spread = self.spread if spread is None else spread
         self._current().change(view, lambda c: c.place(frame, number, pixels, spread))
+
+    def correct(self, view: str, change: Callable[[Correction], Correction]) -> None:
+        """Any change of a view's correction, as one step for `undo`."""
+        self._current().change(view, change)
 
     def setAbsent(self, view: str, frame: int | None, landmark: int | str) -> None:
         """The landmark cannot be seen in this frame (None: in no frame)."""
@@ -379,19 +374,7 @@ class StudyLogic:
         study = self.study() if study is None else study
         review = self._current()
         owner = next(review.view(view).nodes.study for view in self.views())
-        self._end_following()
-        nodes = show_rings(study, owner, self._scene)
-        rings = rings_browser(owner, self._scene)
-        if rings is not None:
-            views = [view.view for view in study.views if view.view in self.views()]
-            browsers = {view: self.browserNode(view) for view in views}
-            self._follower = PhaseFollower(rings, browsers, {view: phase_items(study, view) for view in views})
-        return nodes | show_measures(study, owner, self._scene)
-
-    def _end_following(self) -> None:
-        if self._follower is not None:
-            self._follower.release()
-            self._follower = None
+        return self._shown.show(study, owner, {view: self.browserNode(view) for view in self.views()})
 
     def export(
         self, folder: str | os.PathLike, formats: Sequence[str], settings: StudySettings | None = None
@@ -437,18 +420,3 @@ class StudyLogic:
     def _changed(self, change: Change) -> None:
         for callback in list(self._callbacks):
             callback(change)
-
-
-def export_entries(
-    entries: Sequence[tuple[Cine, LandmarkSeries]],
-    folder: str | os.PathLike,
-    formats: Sequence[str],
-    settings: StudySettings | None = None,
-) -> list[Path]:
-    """`StudyLogic.export` of what `studyInput` gave. Touches no node: may run in a worker thread."""
-    from ..export import ExportOptions, export_study, parse_formats
-    from ..study_build import build_study
-
-    options = ExportOptions()
-    chosen, _ = parse_formats(",".join(formats), options)
-    return export_study(build_study(entries, settings), folder, chosen, options)

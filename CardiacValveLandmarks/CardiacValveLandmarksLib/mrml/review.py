@@ -7,7 +7,7 @@ point) is seen as a difference between the node and that picture, so a change of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,7 +19,9 @@ from ..doubts import Doubt, find_doubts
 from ..errors import InputError, UsageError
 from ..landmarks import LandmarkSeries
 from .cine_nodes import cine_from_sequence, scene_geometry
-from .landmark_nodes import LandmarkNodes, Marks
+from .landmark_frames import Marks
+from .landmark_nodes import LandmarkNodes, frames_in_pieces
+from .pieces import in_one_go
 
 State = Mapping[str, Correction]
 
@@ -31,6 +33,21 @@ class Change:
     view: str | None
     frames: tuple[int, ...]
     dragging: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A correction of a view, ready to be put into the scene: nothing of it is there yet.
+
+    base: the correction it was made from, None where the view had none. frames: of `frames_in_pieces`.
+    """
+
+    sequence: object
+    cine: Cine
+    base: Correction | None
+    correction: Correction
+    doubts: list[Doubt]
+    frames: object
 
 
 @dataclass
@@ -73,7 +90,7 @@ class Review:
         return known[1]
 
     def _marks(self, view: str) -> Marks:
-        return frozenset((doubt.frame, doubt.landmark) for doubt in self.doubts(view))
+        return _marks_of(self.doubts(view))
 
     # --- views
 
@@ -94,20 +111,57 @@ class Review:
                 nodes.write(correction, range(correction.n_frames), self._marked[view])
         return True
 
-    def start(self, view: str, sequence, cine: Cine | None = None) -> None:
+    def start(self, view: str, sequence) -> None:
         """Landmark nodes for this cine, all absent, unless it has some of this view."""
         if view in self.views or self.adopt(view, sequence):
             return
-        cine = cine_from_sequence(sequence, view) if cine is None else cine
-        correction = Correction.of(LandmarkSeries.empty(cine.n_frames, view))
+        cine = cine_from_sequence(sequence, view)
+        self.take({view: in_one_go(self.prepared(view, sequence, cine, lambda correction: correction))})
+
+    def base(self, view: str, sequence) -> Correction | None:
+        """What there is of a view now, taken up from the scene if need be; None where there is nothing."""
+        if view in self.views and not self.views[view].nodes.alive:
+            self.drop(view)
+        return self.state[view] if view in self.views or self.adopt(view, sequence) else None
+
+    def prepared(
+        self, view: str, sequence, cine: Cine, change: Callable[[Correction], Correction]
+    ) -> Generator[None, None, Prepared]:
+        """`change` made ready for `take`, in pieces. The scene is not touched."""
+        base = self.base(view, sequence)
+        correction = change(_nothing(cine, view) if base is None else base)
+        doubts = find_doubts(correction.current, cine)
+        yield
         geometry = scene_geometry(sequence)
-        nodes = LandmarkNodes.find(sequence, view, geometry)
-        if nodes is not None:
-            nodes.become(view, correction)
-        else:
-            study = next((other.nodes.study for other in self.views.values()), None)
-            nodes = LandmarkNodes.create(sequence, correction, view, geometry, study)
-        self._take_in(view, ReviewedView(cine, nodes), correction)
+        frames = yield from frames_in_pieces(sequence, correction, view, geometry, _marks_of(doubts))
+        return Prepared(sequence, cine, base, correction, doubts, frames)
+
+    def take(self, prepared: Mapping[str, Prepared]) -> None:
+        """One step: what was prepared into the scene. Views that had nothing are all absent in the past."""
+        self.finish_drag()
+        new = {view: one for view, one in prepared.items() if view not in self.views}
+        for view, one in new.items():
+            geometry = scene_geometry(one.sequence)
+            nodes = LandmarkNodes.find(one.sequence, view, geometry)
+            with self._writes():
+                if nodes is not None:
+                    nodes.replace(one.frames, view)
+                else:
+                    study = next((other.nodes.study for other in self.views.values()), None)
+                    nodes = LandmarkNodes.create(one.sequence, one.frames, view, geometry, study)
+            self._take_in(view, ReviewedView(one.cine, nodes), _nothing(one.cine, view))
+        before = self.history.state
+        changes = {view: one.correction for view, one in prepared.items() if one.correction != before[view]}
+        if not changes:
+            return
+        self.history.push({**before, **changes})
+        for view in changes:
+            one = prepared[view]
+            self._doubts[view], self._marked[view] = (one.correction, one.doubts), _marks_of(one.doubts)
+            if view not in new:
+                with self._writes():
+                    self.views[view].nodes.replace(one.frames, view)
+            self._notify(Change(view, tuple(range(one.correction.n_frames))))
 
     def _take_in(self, view: str, reviewed: ReviewedView, correction: Correction) -> None:
         self.views[view] = reviewed
@@ -290,6 +344,15 @@ class Review:
     def _notify(self, change: Change) -> None:
         if self.on_change is not None:
             self.on_change(change)
+
+
+def _nothing(cine: Cine, view: str) -> Correction:
+    """All absent."""
+    return Correction.of(LandmarkSeries.empty(cine.n_frames, view))
+
+
+def _marks_of(doubts: list[Doubt]) -> Marks:
+    return frozenset((doubt.frame, doubt.landmark) for doubt in doubts)
 
 
 def watch_scene(scene, on_removed: Callable[[object], None], on_closed: Callable[[], None]) -> Callable[[], None]:

@@ -25,18 +25,16 @@ def flip(points: np.ndarray) -> np.ndarray:
     return np.asarray(points, dtype=np.float64) * _LPS_RAS
 
 
-def sequences_logic():
-    """Slicer's sequences logic of the running application."""
+#: scenes beside the application's, each with its sequences logic: host.py
+served: list[tuple[object, object]] = []
+
+
+def sequences_logic(scene):
+    """The sequences logic that serves this scene: the running application's, or one of our own."""
+    for own, logic in served:
+        if own is scene:
+            return logic
     return slicer.app.applicationLogic().GetModuleLogic("Sequences")
-
-
-def copied_index(source, name: str):
-    """A new sequence in `source`'s scene with its index name, unit and type: what a browser needs to step both."""
-    sequence = source.GetScene().AddNewNodeByClass("vtkMRMLSequenceNode", name)
-    sequence.SetIndexName(source.GetIndexName())
-    sequence.SetIndexUnit(source.GetIndexUnit())
-    sequence.SetIndexType(source.GetIndexType())
-    return sequence
 
 
 def in_scene(node) -> bool:
@@ -44,11 +42,19 @@ def in_scene(node) -> bool:
     return node is not None and node.GetScene() is not None and node.GetScene().IsNodePresent(node) > 0
 
 
+def nodes_of_class(class_name: str, scene) -> list:
+    """The scene's nodes of a class. Slicer's own `getNodesByClass` looks into the application's scene only."""
+    found = scene.GetNodesByClass(class_name)
+    # the collection comes with a reference of ours
+    found.UnRegister(None)
+    return [found.GetItemAsObject(i) for i in range(found.GetNumberOfItems())]
+
+
 def owned(class_name: str, kind: str, owner: str, scene) -> list:
     """The nodes of a class and kind that belong to the study with this landmark sequence ID."""
     return [
         node
-        for node in slicer.util.getNodesByClass(class_name, scene)
+        for node in nodes_of_class(class_name, scene)
         if node.GetAttribute(ATTRIBUTE_KIND) == kind and node.GetNodeReferenceID(ROLE_STUDY) == owner
     ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import ctk
 from slicer.i18n import tr as _
 
-from ..mrml.logic import export_entries
+from ..mrml.shown_study import export_entries
 from .controls import allow, set_quietly, show_text
 
 
