@@ -19,8 +19,13 @@ _UNSURE = np.sin(np.deg2rad(20.0))
 
 
 def canonical_normal(view: str | None) -> np.ndarray:
-    """(3,) LPS unit vector that axis 0 × axis 1 of a canonical image of this view points along, on average."""
+    """(3,) LPS unit vector that axis 0 × axis 1 of a canonical image of this view points along, on average.
+
+    view: a long-axis view, None for any of them, or "SAX": a short axis seen from the apex, as it is usually shown.
+    """
     axis = _AXIS / np.linalg.norm(_AXIS)
+    if view == "SAX":
+        return axis
     lateral = _LATERAL - (_LATERAL @ axis) * axis
     lateral /= np.linalg.norm(lateral)
     anterior = np.cross(axis, lateral)
