@@ -1,4 +1,6 @@
-"""Training: landmarks move with the image, runs can be stopped and go on, the loss learns, the file is small."""
+"""Training on the synthetic heart: landmarks move with the image, batches repeat, the file is small."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,10 +8,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from CardiacValveLandmarksLib.models.architectures import ARCHITECTURES  # noqa: E402
+from CardiacValveLandmarksLib.models.catalogue import resolve_model  # noqa: E402
 from CardiacValveLandmarksLib.models.compact import halve_weights  # noqa: E402
 from CardiacValveLandmarksLib.models.heatmap import HeatmapNet  # noqa: E402
 from CardiacValveLandmarksLib.training.augment import random_affine, random_appearance  # noqa: E402
+from CardiacValveLandmarksLib.training.loop import train  # noqa: E402
 from CardiacValveLandmarksLib.training.losses import gaussian_targets, heatmap_loss  # noqa: E402
+from CardiacValveLandmarksLib.training.recipes.synthetic_heatmap import TrainingRecipe  # noqa: E402
 from CardiacValveLandmarksLib.training.synthetic import (  # noqa: E402
     CLASSES,
     MIRRORED,
@@ -18,9 +23,8 @@ from CardiacValveLandmarksLib.training.synthetic import (  # noqa: E402
     read_shard,
     write_shard,
 )
-from CardiacValveLandmarksLib.training.train import TrainingSettings, _Pool, make_batch, train  # noqa: E402
 
-SMALL = TrainingSettings(seed=5, shards=2, first_shards=1, steps=6, batch=4, checkpoint_every=3, warm_up=2)
+SMALL = TrainingRecipe.Settings(seed=5, shards=2, first_shards=1, steps=4, batch=4, log_every=2, warm_up=2, workers=0)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +33,11 @@ def shards(tmp_path_factory):
     for number in range(SMALL.shards):
         write_shard(folder, SMALL.seed, number, size=8)
     return folder
+
+
+@pytest.fixture
+def recipe(shards, tmp_path):
+    return TrainingRecipe(replace(SMALL, shards_folder=str(shards)), tmp_path)
 
 
 def test_shards_depend_on_seed_and_number_alone(shards):
@@ -101,78 +110,26 @@ def test_the_loss_is_least_at_the_truth():
         assert right[name] < 0.05 < shifted[name]
 
 
-def test_a_batch_is_a_function_of_settings_and_step(shards):
-    pool = _Pool(shards, SMALL, wait=False)
-    pool.grow(0)
-    first, again, other = make_batch(pool, SMALL, 3), make_batch(pool, SMALL, 3), make_batch(pool, SMALL, 4)
+def test_a_batch_is_a_function_of_settings_and_step(recipe, tmp_path):
+    first, again, other = recipe.batch(3), recipe.batch(3), recipe.batch(4)
     assert torch.equal(first["images"], again["images"])
     assert not torch.equal(first["images"], other["images"])
+    # and of the step alone: what a process drew before makes no difference
+    assert torch.equal(first["images"], TrainingRecipe(recipe.settings, tmp_path).batch(3)["images"])
 
 
-def test_mirrored_and_wrongly_told_images_show_nothing(shards):
-    settings = TrainingSettings(seed=5, shards=1, first_shards=1, batch=64, mirrored=1.0, wrongly_told=0.0)
-    pool = _Pool(shards, settings, wait=False)
-    pool.grow(0)
-    batch = make_batch(pool, settings, 0)
+def test_mirrored_and_wrongly_told_images_show_nothing(recipe, tmp_path):
+    settings = replace(recipe.settings, shards=1, first_shards=1, batch=64, mirrored=1.0, wrongly_told=0.0)
+    batch = TrainingRecipe(settings, tmp_path).batch(0)
     assert batch["landmarks"].isnan().all()
     assert set(batch["classes"].tolist()) <= {MIRRORED, OTHER}
     assert len(CLASSES) == 5
 
 
-def test_a_stopped_run_goes_on_to_the_same_result(shards, tmp_path):
-    whole = train(tmp_path / "whole", shards, SMALL)
-
-    class Stop(Exception):
-        pass
-
-    def stop(step, steps, loss):
-        raise Stop
-
-    # a kill right after the checkpoint of step 3: the next run starts from there
-    partial = tmp_path / "partial"
-    halves = TrainingSettings(**{**SMALL.__dict__, "steps": 6})
-    original = torch.save
-    calls = []
-
-    def save(state, path):
-        original(state, path)
-        calls.append(state)
-        if len(calls) == 1:
-            torch.save = original
-
-    torch.save = save
-    try:
-        import CardiacValveLandmarksLib.training.train as module
-
-        kept = module.make_batch
-
-        def killed(pool, settings, step):
-            if step == 4:
-                raise Stop
-            return kept(pool, settings, step)
-
-        module.make_batch = killed
-        with pytest.raises(Stop):
-            train(partial, shards, halves)
-    finally:
-        torch.save = original
-        module.make_batch = kept
-    again = train(partial, shards, halves)
-    first, second = torch.load(whole, weights_only=True), torch.load(again, weights_only=True)
-    for name in first:
-        torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-5)
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(shards, tmp_path, monkeypatch):
-    import CardiacValveLandmarksLib.training.train as module
-
-    monkeypatch.setattr(
-        module, "heatmap_loss", lambda logits, targets, present: {
-            "pixels": logits.sum() * torch.nan, "dice": logits.sum() * 0, "place": logits.sum() * 0
-        },
-    )  # fmt: skip
-    with pytest.raises(FloatingPointError, match="step 0"):
-        train(tmp_path, shards, SMALL)
+def test_the_built_in_recipe_makes_a_model_file(recipe, tmp_path):
+    model = train(recipe, tmp_path)
+    assert resolve_model(model).architecture == "heatmap-unet"
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + SMALL.steps // SMALL.log_every
 
 
 def test_a_compact_file_computes_the_same():

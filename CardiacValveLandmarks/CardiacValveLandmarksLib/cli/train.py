@@ -1,58 +1,99 @@
-"""`cvl train`: the heat-map network on the synthetic heart, and its ONNX file. Needs torch and onnx."""
+"""`cvl train`: a network by one of the recipes. Needs torch, and what the recipe needs (monai, onnx)."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import UsageError
-from ..files import atomic_open
+from ..training.settings import SETTINGS_FILE, make_settings, read_settings
+
+#: the recipe that makes the built-in model
+_DEFAULT_RECIPE = "synthetic-heatmap"
 
 
 def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "train",
-        help="train the heat-map network on the synthetic heart",
-        description="Train the heat-map network on the synthetic heart alone. A run stopped at any moment goes on "
-        "from its last checkpoint when the same command is given again.",
+        help="train a network",
+        description="Train a network. A run stopped at any moment goes on from its last checkpoint when the same "
+        "command is given again, or just `cvl train -o DIR`. See docs/training.md.",
     )
     parser.add_argument(
-        "-o", "--output", required=True, metavar="DIR", help="checkpoints, log.csv, weights.pt, model.onnx"
+        "-o", "--output", required=True, metavar="DIR", help="checkpoint, settings.json, logs and the trained model"
     )
-    parser.add_argument("--shards", metavar="DIR", help="where training images are kept (default: DIR/shards)")
-    parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=5600)
-    parser.add_argument("--images", type=int, default=220, help="shards of 256 training images (default 220)")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--recipe", metavar="NAME", help=f"what to train and how (default {_DEFAULT_RECIPE})")
+    parser.add_argument(
+        "--dataset", action="append", metavar="F.npz", help="labelled images in the published form; may be repeated"
+    )
+    parser.add_argument("--config", metavar="F.json", help="settings (default: those in DIR, if any)")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--steps", type=int, help="optimiser steps in all")
+    parser.add_argument("--batch", type=int, help="images a step")
+    parser.add_argument("--threads", type=int, help="of the processor")
+    parser.add_argument("--device", metavar="cpu|cuda[:n]")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other setting, as named in settings.json; VALUE as in JSON; may be repeated",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"training needs {' and '.join(missing)}: pip install 'cardiac-valve-landmarks[torch]'.")
-    from ..models.architectures import ARCHITECTURES
-    from ..models.compact import halve_weights
-    from ..models.weights import read_state_dict
-    from ..training.train import TrainingSettings, train
+    if find_spec("torch") is None:
+        raise UsageError("training needs torch: pip install 'cardiac-valve-landmarks[training]'.")
+    from ..training.loop import train
+    from ..training.recipes import recipe_class
 
     folder = Path(options.output)
-    settings = TrainingSettings(
-        seed=options.seed,
-        steps=options.steps,
-        shards=options.images,
-        first_shards=min(24, options.images),
-        threads=options.threads,
-    )
-    weights = train(folder, Path(options.shards or folder / "shards"), settings, progress=_say)
-    model = ARCHITECTURES["heatmap-unet"].to_onnx(read_state_dict(weights))
-    with atomic_open(folder / "model.onnx", "wb") as stream:
-        stream.write(halve_weights(model))
-    print(f"Weights: {weights}; for ONNX Runtime: {folder / 'model.onnx'}")
+    values, where = given_settings(options, folder)
+    recipe = recipe_class(values.pop("recipe", _DEFAULT_RECIPE))
+    settings = make_settings(recipe.Settings, values, where)
+    print(f"Model: {train(recipe(settings, folder), folder, progress=say)}")
     return 0
 
 
-def _say(step: int, steps: int, loss: float) -> None:
-    print(f"step {step} of {steps}: loss {loss:.4f}", file=sys.stderr)
+def given_settings(options: argparse.Namespace, folder: Path) -> tuple[dict, str | Path]:
+    """The settings file's values with the command line's over them, and what errors name."""
+    kept = folder / SETTINGS_FILE
+    where = options.config or (kept if kept.is_file() else None)
+    values = {} if where is None else read_settings(where)
+    if options.recipe and values.setdefault("recipe", options.recipe) != options.recipe:
+        raise UsageError(f"--recipe {options.recipe}: {where} is of {values['recipe']}; give another --config or -o.")
+    if options.dataset:
+        values["datasets"] = options.dataset
+    for name in ("seed", "steps", "batch", "threads", "device"):
+        if getattr(options, name) is not None:
+            values[name] = getattr(options, name)
+    for item in options.set:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise UsageError(f"--set {item}: expected NAME=VALUE.")
+        values[name] = _json_or_text(text)
+    return values, where or "the command line"
+
+
+def _json_or_text(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def say(progress) -> None:
+    """A line of progress (training.loop.Progress) on standard error."""
+    minutes = round(progress.seconds_left / 60)
+    left = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    if minutes < 2:
+        left = f"{progress.seconds_left:.0f} s"
+    figures = "".join(f", {key} {value:.3g}" for key, value in progress.validation.items() if key != "step")
+    print(
+        f"step {progress.step} of {progress.steps}: loss {progress.loss:.4f}{figures}; about {left} left",
+        file=sys.stderr,
+    )

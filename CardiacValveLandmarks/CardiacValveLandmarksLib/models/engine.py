@@ -114,7 +114,7 @@ class TorchEngine:
             raise ModelError(path, "the package torch", "it is not installed", "Install torch or use --engine onnx.")
         import torch
 
-        self.device = _torch_device(torch, device)
+        self.device = torch_device(torch, device)
         if self.device == "cpu":
             torch.set_num_threads(threads or available_threads())
         else:
@@ -146,7 +146,7 @@ class TorchEngine:
         return f"torch {self._torch.__version__}, {self.device} ({self._torch.cuda.get_device_name(self.device)})"
 
 
-def _torch_device(torch, device: str) -> str:
+def torch_device(torch, device: str) -> str:
     if device == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     if device == "cpu":

@@ -1,0 +1,153 @@
+"""The built-in model's training: the heat-map network on shards of the synthetic heart alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...files import atomic_open, atomic_path, make_folder
+from ...models.architectures import ARCHITECTURES
+from ...models.compact import halve_weights
+from ...models.heatmap import HeatmapNet
+from ...models.weights import read_state_dict
+from ..augment import random_affine, random_appearance
+from ..losses import gaussian_targets, heatmap_loss
+from ..settings import LoopSettings
+from ..synthetic import MIRRORED, OTHER, read_shard, shard_path, write_shard
+from . import Recipe
+
+
+@dataclass(frozen=True)
+class SyntheticHeatmapSettings(LoopSettings):
+    """shards: of 256 images. first_shards: the pool a run starts with; it grows evenly to `shards` over the first 60 %.
+    size, sigma: pixels of 2 mm. warm_up: steps in which the rate rises; then it falls as a cosine. view_told: share of
+    images whose view the network is told; wrongly_told: share told a wrong one; mirrored: share of mirror images.
+    shards_folder: where shards are kept, "": beside the checkpoint. wait_for_shards: another process makes them.
+    """
+
+    seed: int = 2
+    steps: int = 5600
+    batch: int = 32
+    learning_rate: float = 2e-3
+    average: float = 0.998
+    clip_norm: float = 2.0
+    bfloat16: bool = True
+    shards: int = 220
+    first_shards: int = 24
+    size: int = 128
+    sigma: float = 2.4
+    warm_up: int = 200
+    view_told: float = 0.5
+    wrongly_told: float = 0.06
+    mirrored: float = 0.10
+    shards_folder: str = ""
+    wait_for_shards: bool = False
+
+    may_change = LoopSettings.may_change | {"shards_folder", "wait_for_shards"}
+
+
+class _Pool:
+    """The images a run draws from: shards read as the run's schedule asks for them, so that every run with the same
+    settings sees the same images in the same order, however fast they are made."""
+
+    def __init__(self, folder: Path, settings: SyntheticHeatmapSettings) -> None:
+        self.folder, self.settings = folder, settings
+        self.images, self.landmarks, self.classes = [], [], []
+
+    def grow(self, step: int) -> None:
+        s = self.settings
+        wanted = min(s.shards, s.first_shards + int((s.shards - s.first_shards) * step / (0.6 * s.steps)))
+        while len(self.images) < wanted:
+            path = shard_path(self.folder, s.seed, len(self.images))
+            while s.wait_for_shards and not path.exists():
+                time.sleep(2)
+            shard = read_shard(write_shard(self.folder, s.seed, len(self.images)))
+            self.images.append(shard.images)
+            self.landmarks.append(shard.landmarks)
+            self.classes.append(shard.classes)
+
+    def draw(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        shard = rng.integers(len(self.images), size=self.settings.batch)
+        item = rng.integers(len(self.images[0]), size=self.settings.batch)
+        pairs = list(zip(shard, item, strict=True))
+        images = np.stack([self.images[i][j] for i, j in pairs]).astype(np.float32)[:, None]
+        landmarks = np.stack([self.landmarks[i][j] for i, j in pairs])
+        classes = np.array([self.classes[i][j] for i, j in pairs])
+        return torch.from_numpy(images), torch.from_numpy(landmarks), torch.from_numpy(classes)
+
+
+class TrainingRecipe(Recipe):
+    """HeatmapNet on the synthetic heart; weights.pt and, for ONNX Runtime, model.onnx."""
+
+    name = "synthetic-heatmap"
+    Settings = SyntheticHeatmapSettings
+    settings: SyntheticHeatmapSettings
+
+    def __init__(self, settings: SyntheticHeatmapSettings, folder: Path) -> None:
+        super().__init__(settings, folder)
+        self._pool = _Pool(make_folder(settings.shards_folder or Path(folder) / "shards"), settings)
+
+    def network(self) -> nn.Module:
+        return HeatmapNet().to(memory_format=torch.channels_last)
+
+    def batch(self, number: int) -> dict[str, torch.Tensor]:
+        settings = self.settings
+        self._pool.grow(number)
+        rng = np.random.default_rng([settings.seed, 77, number])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        images, landmarks, classes = self._pool.draw(rng)
+        real = classes < OTHER
+        mirror = torch.from_numpy(rng.random(settings.batch) < settings.mirrored)
+        images, landmarks = random_affine(
+            images, landmarks, settings.size, generator, shift=7.0, scale=0.18, mirror=mirror
+        )
+        images = random_appearance(images, generator)
+        told = torch.zeros(settings.batch, 3)
+        draw = rng.random(settings.batch)
+        say = torch.from_numpy(draw < settings.view_told)
+        wrong = torch.from_numpy(draw < settings.wrongly_told) | (say & ~real)
+        guess = torch.from_numpy(rng.integers(1, 3, settings.batch))
+        view = torch.where(wrong, torch.where(real, (classes + guess) % 3, guess), classes)
+        rows = torch.nonzero(say).flatten()
+        told[rows, view[rows]] = 1
+        # a plane that is none of the views, seen in a mirror, or said to be what it is not shows no landmark
+        absent = mirror | ~real | (say & wrong)
+        landmarks[absent] = torch.nan
+        classes = torch.where(mirror & real, MIRRORED, classes)
+        return {"images": images, "told": told, "landmarks": landmarks, "classes": classes}
+
+    def optimiser(self, net: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(net.parameters(), self.settings.learning_rate, weight_decay=1e-3)
+
+    def learning_rate(self, step: int, history=()) -> float:
+        settings = self.settings
+        warm = min(1.0, (step + 1) / settings.warm_up)
+        return settings.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / settings.steps)) + 1e-6
+
+    def losses(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        with self.precision():
+            logits, views = net.coarse(batch["images"].to(memory_format=torch.channels_last), batch["told"])
+        targets = gaussian_targets((batch["landmarks"] - 0.5) / 2, logits.shape[-2:], self.settings.sigma / 2)
+        terms = heatmap_loss(logits.float(), targets, ~batch["landmarks"].isnan().any(-1))
+        view = nn.functional.cross_entropy(views.float(), batch["classes"], label_smoothing=0.02)
+        return {
+            "pixels": terms["pixels"] * 4,
+            "dice": terms["dice"],
+            "place": terms["place"] * 0.5,
+            "view": view * 0.3,
+        }
+
+    def finish(self, net: nn.Module, folder: Path) -> Path:
+        weights = folder / "weights.pt"
+        with atomic_path(weights) as temporary:
+            torch.save(net.state_dict(), temporary)
+        model = ARCHITECTURES["heatmap-unet"].to_onnx(read_state_dict(weights))
+        with atomic_open(folder / "model.onnx", "wb") as stream:
+            stream.write(halve_weights(model))
+        return folder / "model.onnx"

@@ -1,0 +1,114 @@
+"""Settings of a training run: dataclasses, and the JSON file kept beside the model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ..errors import InputError, UsageError
+from ..files import atomic_open
+
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What every recipe needs; a recipe's own settings derive from it and set its defaults.
+
+    steps: optimiser steps in all. substeps: successive steps on the same batch. batch: images a step.
+    average: decay of a running mean of the weights, which is then what is validated and kept; 0: none.
+    clip_norm: the gradient's norm is cut to this; 0: not.
+    checkpoint_every, validate_every, log_every: steps between; validate_every 0: never.
+    device: cpu, cuda or cuda:N, as given, never another. bfloat16: forward pass in mixed precision.
+    threads: of torch on the CPU. workers: processes that prepare batches ahead; 0: none, in turn with the steps.
+    datasets: NPZ files in the published form. tensorboard: log for it too.
+    """
+
+    seed: int = 0
+    steps: int = 1000
+    substeps: int = 1
+    batch: int = 32
+    learning_rate: float = 1e-3
+    average: float = 0.0
+    clip_norm: float = 0.0
+    checkpoint_every: int = 500
+    validate_every: int = 0
+    log_every: int = 50
+    device: str = "cpu"
+    bfloat16: bool = False
+    threads: int = 1
+    workers: int = 1
+    datasets: tuple[str, ...] = ()
+    tensorboard: bool = False
+
+    #: settings that may differ between a run and its continuation; all others decide the result
+    may_change: typing.ClassVar[frozenset[str]] = frozenset(
+        ("device", "threads", "workers", "checkpoint_every", "log_every", "datasets", "tensorboard")
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "substeps", "batch", "checkpoint_every", "log_every", "threads"):
+            self.require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("seed", "workers", "validate_every", "clip_norm"):
+            self.require(name, getattr(self, name) >= 0, "0 or more")
+        self.require("learning_rate", self.learning_rate > 0, "more than 0")
+        self.require("device", re.fullmatch(r"cpu|cuda(:\d+)?", self.device) is not None, "cpu, cuda or cuda:N")
+        self.require("average", 0 <= self.average < 1, "from 0 to below 1")
+
+    def require(self, name: str, holds: bool, expected: str) -> None:
+        """UsageError naming the setting unless it holds."""
+        if not holds:
+            raise UsageError(f"setting {name}: expected {expected}; found {getattr(self, name)!r}.")
+
+
+def make_settings(cls: type[LoopSettings], values: Mapping, where: str | os.PathLike) -> LoopSettings:
+    """Settings of class `cls` with these values (JSON types), the rest as by default.
+
+    where: what errors name. InputError: a name there is not, a value of another type. UsageError: out of range.
+    """
+    hints = typing.get_type_hints(cls)
+    known = {field.name for field in fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(where, f"settings among {', '.join(sorted(known))}", ", ".join(unknown))
+    return cls(**{name: _as(hints[name], value, name, where) for name, value in values.items()})
+
+
+def _as(kind, value, name: str, where: str | os.PathLike):
+    """A JSON value as the annotated type: int, float, bool, str, tuple[X, ...] or X | None."""
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
+    if typing.get_origin(kind) is tuple and isinstance(value, (list, tuple)):
+        return tuple(_as(typing.get_args(kind)[0], item, name, where) for item in value)
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if type(value) is not kind:
+        label = getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else "a list"
+        raise InputError(where, f"{name} of type {label}", repr(value))
+    return value
+
+
+def write_settings(folder: Path, recipe: str, settings: LoopSettings) -> None:
+    """settings.json in `folder`: the recipe's name and every setting."""
+    with atomic_open(folder / SETTINGS_FILE) as stream:
+        json.dump({"recipe": recipe, **asdict(settings)}, stream, indent=2)
+        stream.write("\n")
+
+
+def read_settings(path: str | os.PathLike) -> dict:
+    """What a settings file says: {"recipe": …, name: value …}, some or all of them. InputError: not such a file."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(path, "a settings file (JSON)", str(error)) from error
+    if not isinstance(content, dict):
+        raise InputError(path, "a settings file: one JSON object", f"a {type(content).__name__}")
+    return content
