@@ -1,4 +1,4 @@
-"""A real MRML scene outside Slicer: slicer-core's own C++, wired the way Slicer's application wires it.
+"""A real MRML scene outside Slicer: slicer-core's own C++, wired by the library's own host.
 
 `make_application()` sets `slicer.mrmlScene` and a small `slicer.app` stand-in: just what the extension's code and
 `slicer.util` need of the application when there is no Qt (SLICER.md lists it). Nothing here replaces MRML.
@@ -6,21 +6,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import slicer
-
-#: module name -> logic class, in the order Slicer loads them
-LOGICS = {
-    "Sequences": slicer.vtkSlicerSequencesLogic,
-    "Markups": slicer.vtkSlicerMarkupsLogic,
-    "Colors": slicer.vtkMRMLColorLogic,
-    "Models": slicer.vtkSlicerModelsLogic,
-    "Tables": slicer.vtkSlicerTablesLogic,
-    "Plots": slicer.vtkSlicerPlotsLogic,
-}
+from CardiacValveLandmarksLib.mrml.host import SceneHost
 
 
 class CoreIOManager:
@@ -73,34 +63,12 @@ class CoreIOManager:
         return bool(storage.WriteData(node))
 
 
-class Application:
+class Application(SceneHost):
     """The `slicer.app` stand-in: scene, logics, no window."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="cvl-test-host-")
-        self.temporaryPath = self._folder.name
+        super().__init__()
         self.exit_status: int | None = None
-        self.scene = slicer.vtkMRMLScene()
-        self._cache = slicer.vtkCacheManager()
-        self._cache.SetRemoteCacheDirectory(self.temporaryPath)
-        self._data_io = slicer.vtkDataIOManager()
-        self._data_io.SetCacheManager(self._cache)
-        self.scene.SetCacheManager(self._cache)
-        self.scene.SetDataIOManager(self._data_io)
-        self.application_logic = slicer.vtkSlicerApplicationLogic()
-        self.application_logic.SetTemporaryPath(self.temporaryPath)
-        self.logics = {}
-        # the application first, then the scene: a logic that gets its scene before its application misses nodes
-        for name, logic_class in LOGICS.items():
-            logic = logic_class()
-            logic.SetMRMLApplicationLogic(self.application_logic)
-            self.logics[name] = logic
-        self.scene.AddNewNodeByClass("vtkMRMLSelectionNode")
-        self.scene.AddNewNodeByClass("vtkMRMLInteractionNode")
-        self.application_logic.SetMRMLScene(self.scene)
-        for name, logic in self.logics.items():
-            self.application_logic.SetModuleLogic(name, logic)
-            logic.SetMRMLScene(self.scene)
         self._io = CoreIOManager(self.scene)
         self._options = SimpleNamespace(runPythonAndExit=False)
 

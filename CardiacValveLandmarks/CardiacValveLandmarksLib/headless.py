@@ -3,8 +3,7 @@
     Slicer --no-main-window --python-script …/CardiacValveLandmarksLib/headless.py -- study FOLDER -o DIR
 
 Arguments and exit statuses are those of `cvl`. Slicer neither ends nor sets its status by itself when a script fails,
-so this one always exits, and it opens no dialog: nothing would ever answer it. `study` leaves a scene as well,
-study.mrb, which opens in Slicer with everything that review needs.
+so this one always exits, and it opens no dialog: nothing would ever answer it.
 """
 
 import sys
@@ -18,28 +17,10 @@ def run(arguments: list[str]) -> int:
     try:
         from CardiacValveLandmarksLib import cli
 
-        status = cli.main(arguments)
-        if status == 0 and "study" in arguments:
-            status = add_scene(cli.build_parser().parse_args(arguments))
-        return status
+        return cli.main(arguments)
     except BaseException:  # noqa: BLE001 - whatever it is, Slicer must end with a status that says so
         traceback.print_exc()
         return 1
-
-
-def add_scene(options) -> int:
-    """What only Slicer can add to `cvl study`: the study as a scene, study.mrb. The exit status."""
-    if options.command != "study":
-        return 0
-    from CardiacValveLandmarksLib.errors import CvlError
-    from CardiacValveLandmarksLib.mrml.bundle import bundle_run
-
-    try:
-        print(f"Written: {bundle_run(options)}")
-    except CvlError as error:
-        print(f"cvl: error: {error}", file=sys.stderr)
-        return error.exit_status
-    return 0
 
 
 def main() -> None:

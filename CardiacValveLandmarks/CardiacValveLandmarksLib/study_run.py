@@ -23,6 +23,7 @@ from .readers import Skipped, read_cine, scan
 from .report import Origin, report_html
 from .study import Study, StudySettings
 from .study_build import build_study
+from .study_images import cines_of
 from .study_io import study_to_json
 from .trajectory_fit import MIN_FRAMES
 
@@ -146,9 +147,9 @@ def run_study(
     tell("study", 0, 1)
     study = build_study(entries, replace(settings, views={**examination.stated, **settings.views}))
     study = replace(study, warnings=(*_detection_warnings(study, warnings), *study.warnings))
-    cines = {cine.name: cine for cine in examination.cines}
+    options = replace(options, cines=cines_of(study, examination.cines))
     tell("report", 0, 1)
-    page = report_html(study, {v.view: cines[v.name] for v in study.views}, origin, options.identify)
+    page = report_html(study, options.cines, origin, options.identify)
     left_out = {f: reason for f in formats if (reason := f.unfit(study, options))}
     make_folder(folder)
     written = []

@@ -33,7 +33,7 @@ def report(study, images, tmp_path_factory):
 
 
 def _options(images):
-    return ExportOptions(identify=True, dicom=images)
+    return ExportOptions(identify=True, images=images)
 
 
 def test_report_has_the_measures_of_the_images_patient(study, report):

@@ -29,11 +29,11 @@ def test_unknown_format_names_the_known_ones():
 def test_all_leaves_out_with_a_reason_what_lacks_its_input():
     chosen, left_out = parse_formats("all", ExportOptions())
     assert "dicom-sr" not in {f.key for f in chosen}
-    assert any("dicom-sr" in line and "--dicom" in line for line in left_out)
+    assert any("dicom-sr" in line and "--images" in line for line in left_out)
 
 
 def test_a_format_named_alone_is_never_left_out_silently():
-    with pytest.raises(UsageError, match="--dicom"):
+    with pytest.raises(UsageError, match="--images"):
         parse_formats("dicom-sr", ExportOptions())
 
 

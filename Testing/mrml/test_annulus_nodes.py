@@ -113,18 +113,3 @@ def test_rings_are_in_a_saved_scene(logic, built, tmp_path):
     valve = browser.GetSequenceNode(curve).GetAttribute("CardiacValveLandmarks.Valve")
     assert ring_points(curve) == pytest.approx(built.annulus(valve).nodes[7] * [-1, -1, 1], abs=1e-6)
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode").GetTable().GetNumberOfRows() > 10
-
-
-def test_a_bundle_holds_the_whole_study(app, heart, built, tmp_path):
-    from CardiacValveLandmarksLib.mrml.bundle import write_bundle
-
-    path = write_bundle(tmp_path / "out" / "study.mrb", [(item.cine, item.truth) for item in heart.items], built)
-    assert [file.name for file in path.parent.iterdir()] == ["study.mrb"]
-    slicer.util.loadScene(str(path), {"clear": True})
-    logic = StudyLogic(lambda cine, **options: None)
-    assert sorted(logic.studies()[0]) == ["2CH", "3CH", "4CH"]
-    exact = heart.item("4CH").truth
-    pixels = logic.correction("4CH").current.positions
-    assert np.array_equal(pixels, exact.positions, equal_nan=True)
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsClosedCurveNode") == 3
-    logic.cleanup()

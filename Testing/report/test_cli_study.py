@@ -9,6 +9,7 @@ import pytest
 from CardiacValveLandmarksLib.cli import export as cli_export
 from CardiacValveLandmarksLib.cli import meshmap, study
 from CardiacValveLandmarksLib.errors import InputError, UsageError
+from CardiacValveLandmarksLib.export import ExportOptions, format_named
 from CardiacValveLandmarksLib.study_io import study_from_json
 
 
@@ -28,7 +29,9 @@ def result(dicom, detector, tmp_path_factory):
 
 
 def test_a_run_leaves_report_study_and_formats(result, truth):
-    assert {p.name for p in result.iterdir()} == {"study.json", "report.html", "csv", "json", "npz", "febio", "abaqus"}
+    scene = {"mrb"} if not format_named("mrb").missing(ExportOptions()) else set()
+    written = {"study.json", "report.html", "csv", "json", "npz", "febio", "abaqus"} | scene
+    assert {p.name for p in result.iterdir()} == written
     found = study_from_json(result / "study.json")
     assert [v.view for v in found.views] == ["2CH", "3CH", "4CH"]
     assert [a.valve for a in found.annuli] == ["mitral", "tricuspid", "aortic"]

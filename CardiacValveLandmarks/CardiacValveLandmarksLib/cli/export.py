@@ -1,4 +1,4 @@
-"""`cvl export`: a study.json in other formats. No images are needed."""
+"""`cvl export`: a study.json in other formats. Only those that hold images, or point to them, need any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "export",
         help="a study.json in other formats",
-        description="Writes a study in other formats, a folder for each. Needs no images.",
+        description="Writes a study in other formats, a folder for each. Only mrb and dicom-sr need the images.",
     )
     parser.add_argument("study", metavar="study.json")
     parser.add_argument("-o", "--output", required=True, metavar="DIR")
@@ -34,7 +34,7 @@ def add_export_options(parser: argparse.ArgumentParser, default: str | None) -> 
         "--rr", type=float, metavar="MS", help="length of the beat for FEM files, instead of the study's"
     )
     group.add_argument("--guide-points", metavar="DIR", help="biv-me set whose valve rows are to be replaced")
-    group.add_argument("--dicom", metavar="DIR", help="the study's images, for dicom-sr (with --identify)")
+    group.add_argument("--images", metavar="DIR", help="the study's images, for mrb and dicom-sr (with --identify)")
 
 
 def export_options(options: argparse.Namespace, **changes):
@@ -44,7 +44,7 @@ def export_options(options: argparse.Namespace, **changes):
 
     if options.rr is not None and not options.rr > 0:
         raise UsageError(f"--rr: expected milliseconds above 0, found {options.rr:g}.")
-    names = ("identify", "overwrite", "guide_points", "dicom")
+    names = ("identify", "overwrite", "guide_points", "images")
     return ExportOptions(**{**{n: getattr(options, n) for n in names}, "rr_ms": options.rr, **changes})
 
 

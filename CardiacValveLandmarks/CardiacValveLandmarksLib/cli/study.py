@@ -13,8 +13,8 @@ from .detect import add_detection_options
 from .export import add_export_options, export_options
 from .progress import ProgressBar
 
-#: those that need nothing but what is installed with the package
-DEFAULT_FORMATS = "csv,json,npz,febio,abaqus"
+#: those that need nothing but what is installed with the package, and the scene where Slicer's MRML is there
+DEFAULT_FORMATS = "csv,json,npz,febio,abaqus,mrb"
 _PRINTED = ("mapse_mean", "mapse_mean_4ch", "tapse", "lv_length_ed", "longitudinal_shortening", "mitral_area_ed")
 
 
@@ -53,10 +53,10 @@ def run(options: argparse.Namespace, detector=None) -> int:
     from ..study import StudySettings
     from ..study_run import check_output, read_examination, run_study
 
-    # a DICOM SR needs the images themselves: they are at hand here
-    dicom = options.dicom or (options.folder if options.identify else None)
-    exporting = export_options(options, dicom=dicom)
-    formats, unavailable = parse_formats(options.formats, exporting)
+    # some formats need the images themselves: they are at hand here
+    exporting = export_options(options, images=options.images or options.folder)
+    by_name = options.formats not in (DEFAULT_FORMATS, "all")
+    formats, unavailable = parse_formats(options.formats, exporting, by_name)
     check_output(Path(options.output), formats, options.overwrite)
     origin = Origin()
     if detector is None:
@@ -88,11 +88,9 @@ def run(options: argparse.Namespace, detector=None) -> int:
     _summarise(result.study)
     for line in (*unavailable, *result.left_out):
         print(line)
-    print(
-        f"Written to {options.output}: {', '.join(p.name for p in result.written if p.parent == Path(options.output))}"
-    )
+    tops = dict.fromkeys(path.relative_to(options.output).parts[0] for path in result.written)
+    print(f"Written to {options.output}: {', '.join(tops)}")
     # what was asked for by name and cannot be had is a failure, though all else is written
-    by_name = options.formats not in (DEFAULT_FORMATS, "all")
     if result.left_out and by_name:
         print("cvl: error: not every format asked for could be written; see above.", file=sys.stderr)
         return InputError.exit_status

@@ -7,15 +7,17 @@ assumptions, list of files). Files are made in a hidden folder first and take th
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.util
 import os
 import pkgutil
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ..cine import Cine
 from ..errors import InputError, UsageError
 from ..files import make_folder
 from ..study import Study
@@ -31,14 +33,16 @@ class ExportOptions:
     overwrite: files of an earlier export may be replaced.
     rr_ms: length of the beat for files that need time; None: the study's.
     guide_points: folder of an existing biv-me guide-point set whose valve rows are to be replaced.
-    dicom: folder of the study's own DICOM images, whose patient and study a DICOM SR must carry.
+    images: folder of the study's own images: for formats that hold them, or what their files say of the patient.
+    cines: view -> its images, where they are at hand; `images` is not read for them then.
     """
 
     identify: bool = False
     overwrite: bool = False
     rr_ms: float | None = None
     guide_points: str | os.PathLike | None = None
-    dicom: str | os.PathLike | None = None
+    images: str | os.PathLike | None = None
+    cines: Mapping[str, Cine] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,16 +69,25 @@ class Format:
 
     def missing(self, options: ExportOptions) -> str:
         """Why it cannot be written here, in words with what to do about it; "" where it can."""
-        absent = [name for name in self.modules if importlib.util.find_spec(name) is None]
+        absent = [name for name in self.modules if not _is_installed(name)]
         if absent:
             return (
-                f"the Python package {', '.join(absent)} is not installed; "
+                f"the Python module {', '.join(absent)} is not installed; "
                 f'install it with: pip install "cardiac-valve-landmarks[{self.extra}]"'
             )
         unset = [name for name in self.needs if not getattr(options, name)]
         if unset:
             return "it needs " + " and ".join(f"--{name.replace('_', '-')}" for name in unset)
         return ""
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a module or a package's module can be imported, without importing the package."""
+    package, _, rest = name.partition(".")
+    spec = importlib.util.find_spec(package)
+    if spec is not None and rest:
+        spec = importlib.machinery.PathFinder.find_spec(name, spec.submodule_search_locations)
+    return spec is not None
 
 
 @cache
@@ -96,10 +109,12 @@ def format_named(key: str) -> Format:
     raise UsageError(f"format {key!r}: expected one of {', '.join(f.key for f in known_formats())}, or all.")
 
 
-def parse_formats(text: str, options: ExportOptions) -> tuple[tuple[Format, ...], tuple[str, ...]]:
-    """("csv,npz" or "all") -> the formats, and sentences about those that "all" has to leave out.
+def parse_formats(
+    text: str, options: ExportOptions, by_name: bool = True
+) -> tuple[tuple[Format, ...], tuple[str, ...]]:
+    """("csv,npz" or "all") -> the formats, and sentences about those that have to be left out.
 
-    A format named on its own that cannot be written is a UsageError: nothing is left out silently.
+    by_name: the user named them; then one that cannot be written is a UsageError. "all" names none.
     """
     keys = list(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
     if not keys:
@@ -107,15 +122,16 @@ def parse_formats(text: str, options: ExportOptions) -> tuple[tuple[Format, ...]
     if "all" in keys:
         if len(keys) > 1:
             raise UsageError("formats: give `all` or a list, not both.")
-        why = {f: f.missing(options) for f in known_formats()}
-        left_out = tuple(f"{f.key} is left out: {reason}." for f, reason in why.items() if reason)
-        return tuple(f for f, reason in why.items() if not reason), left_out
-    chosen = tuple(format_named(key) for key in keys)
-    for format_ in chosen:
-        reason = format_.missing(options)
-        if reason:
-            raise UsageError(f"format {format_.key} cannot be written: {reason}.")
-    return chosen, ()
+        chosen, by_name = known_formats(), False
+    else:
+        chosen = tuple(format_named(key) for key in keys)
+    why = {f: f.missing(options) for f in chosen}
+    if by_name:
+        for format_, reason in why.items():
+            if reason:
+                raise UsageError(f"format {format_.key} cannot be written: {reason}.")
+    left_out = tuple(f"{f.key} is left out: {reason}." for f, reason in why.items() if reason)
+    return tuple(f for f, reason in why.items() if not reason), left_out
 
 
 def check_free(folder: str | os.PathLike, chosen: Iterable[Format], overwrite: bool) -> None:

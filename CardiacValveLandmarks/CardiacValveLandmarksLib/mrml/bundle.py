@@ -1,4 +1,4 @@
-"""A study as a Slicer scene in one file: for the headless run, where there is a scene but nobody to save it."""
+"""A study as a Slicer scene in one file, made in a scene of its own: in Slicer or outside it, on slicer-core."""
 
 from __future__ import annotations
 
@@ -7,85 +7,74 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import slicer
+import numpy as np
 
 from ..cine import Cine
+from ..correction import Correction
 from ..errors import InputError
 from ..files import make_folder
-from ..landmarks import VIEWS, LandmarkSeries
+from ..landmarks import LandmarkSeries, Provenance
 from ..study import Study
 from .cine_nodes import sequence_from_cine
+from .host import own_host
 from .jobs import Detected, Job
 from .logic import StudyLogic
 
-BUNDLE_FILE = "study.mrb"
-
 
 class _Known:
-    """Landmarks that were detected already, in the form of a detection."""
+    """Landmarks that are known already, in the form of a detection."""
 
     def __init__(self, landmarks: LandmarkSeries) -> None:
-        self.landmarks, self.view, self.view_confidence = landmarks, landmarks.view, landmarks.view_confidence
-        self.warnings = ()
+        # a prediction has nothing placed by hand in it: that is decided on top of it
+        provenance = np.where(landmarks.present, Provenance.AUTO, Provenance.ABSENT)
+        self.landmarks = landmarks.replace(provenance=provenance)
+        self.view, self.view_confidence, self.warnings = landmarks.view, landmarks.view_confidence, ()
+
+
+def _placed(correction: Correction, landmarks: LandmarkSeries) -> Correction:
+    """`correction` with the points of `landmarks` that were placed by hand."""
+    for frame, index in np.argwhere(landmarks.provenance == Provenance.MANUAL):
+        correction = correction.place(int(frame), int(index) + 1, landmarks.positions[frame, index], spread=0)
+    return correction
 
 
 def write_bundle(
     path: str | os.PathLike, entries: Sequence[tuple[Cine, LandmarkSeries]], study: Study | None = None
 ) -> Path:
-    """Put cines, their automatic landmarks and the study's rings and measures into the scene, and save it as `.mrb`.
+    """Cines, their landmarks and the study's rings, tables and plots as `.mrb`. Slicer's own scene is not touched.
 
-    entries: as for `build_study`, one a view, with the view in the landmarks. The scene is emptied before: call it
-    where the scene is nobody's, as in a headless run. InputError where the file cannot be written.
+    entries: as for `build_study`, one a view, with the view in the landmarks. Points placed by hand stay so; those
+    carried over from them are automatic points there, for what the model had said is no longer known.
+    InputError where the file cannot be written.
     """
-    slicer.mrmlScene.Clear(0)
-    logic = StudyLogic()
+    scene = own_host().scene
+    logic = StudyLogic(scene=scene)
     try:
         detected = []
         for cine, landmarks in entries:
-            sequence = sequence_from_cine(cine.replace(view=landmarks.view))
+            sequence = sequence_from_cine(cine.replace(view=landmarks.view), scene)
             detected.append(Detected(Job(landmarks.view, sequence.GetID(), cine), _Known(landmarks)))
         logic.apply(detected)
+        for _, landmarks in entries:
+            if (landmarks.provenance == Provenance.MANUAL).any():
+                logic.correct(landmarks.view, lambda correction, known=landmarks: _placed(correction, known))
         if study is not None:
             logic.showStudy(study)
-        _save(Path(path))
+        _save(scene, Path(path))
     finally:
         logic.cleanup()
+        scene.Clear(0)
     return Path(path)
 
 
-def bundle_run(options) -> Path:
-    """`study.mrb` beside what `cvl study` has just written with these parsed arguments.
-
-    Without `--identify` the scene names no file, UID or patient either. InputError where a study.mrb is there already
-    and `--overwrite` was not given.
-    """
-    from ..study_io import study_from_json
-    from ..study_run import STUDY_FILE, read_examination
-
-    folder = Path(options.output)
-    path = folder / BUNDLE_FILE
-    if path.exists() and not options.overwrite:
-        raise InputError(path, "no such file", "one", "Choose another folder, or give --overwrite.")
-    study = study_from_json(folder / STUDY_FILE)
-    stated = {view: at for view in VIEWS if (at := getattr(options, f"path_{view}")) is not None}
-    cines = {cine.name: cine for cine in read_examination(options.folder, stated, options.identify).cines}
-    entries = []
-    for view in study.views:
-        cine = cines[view.name]
-        if not options.identify:
-            cine = cine.replace(source="", study_uid="", frame_of_reference_uid="", patient_key="", attributes={})
-        entries.append((cine, view.landmarks.replace(view=view.view)))
-    return write_bundle(path, entries, study)
-
-
-def _save(path: Path) -> None:
-    """Whole or not at all. In a hidden folder first: Slicer saves no bundle whose own name begins with a dot."""
+def _save(scene, path: Path) -> None:
+    """Whole or not at all. In a hidden folder first: no bundle is saved whose own name begins with a dot."""
     folder = make_folder(path.parent)
     try:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as name:
             temporary = Path(name) / path.name
-            if not slicer.util.saveScene(str(temporary)):
-                raise InputError(path, "a scene that can be written", "Slicer could not save it", "See Slicer's log.")
+            if not scene.WriteToMRB(str(temporary)):
+                raise InputError(path, "a scene that can be written", "MRML could not save it", "See the messages.")
             temporary.replace(path)
     except OSError as error:
         advice = "Free some space or choose another folder."

@@ -26,6 +26,7 @@ from .scene import (
     SCENE_VERSION,
     flip,
     in_scene,
+    nodes_of_class,
     sequences_logic,
 )
 

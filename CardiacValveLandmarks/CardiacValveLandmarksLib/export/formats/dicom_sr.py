@@ -36,7 +36,7 @@ def _evidence(folder: Path, study: Study) -> list:
 
     series: dict[str, pydicom.Dataset] = {}
     if not folder.exists():
-        raise InputError(folder, "the folder of the study's DICOM images", "nothing there", "Check --dicom.")
+        raise InputError(folder, "the folder of the study's DICOM images", "nothing there", "Check --images.")
     for path in sorted(p for p in (folder.rglob("*") if folder.is_dir() else [folder]) if p.is_file()):
         try:
             data = pydicom.dcmread(path, stop_before_pixels=True)
@@ -46,14 +46,14 @@ def _evidence(folder: Path, study: Study) -> list:
             series.setdefault(data.SeriesInstanceUID, data)
     images = list(series.values())
     if not images:
-        raise InputError(folder, "DICOM images", "none", "Give the folder of the study's images with --dicom.")
+        raise InputError(folder, "DICOM images", "none", "Give the folder of the study's images with --images.")
     for what in ("StudyInstanceUID", "PatientID"):
         found = {str(image.get(what, "")) for image in images}
         if len(found) > 1:
             raise InputError(folder, f"images of one {what}", f"{len(found)}", "Give the folder of one study.")
     known = {view.study_uid for view in study.views} - {""}
     if known and images[0].StudyInstanceUID not in known:
-        raise InputError(folder, "the images the study was made of", "images of another study", "Check --dicom.")
+        raise InputError(folder, "the images the study was made of", "images of another study", "Check --images.")
     return images
 
 
@@ -80,7 +80,7 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
     import highdicom
     from highdicom.sr import CodedConcept
 
-    images = _evidence(Path(options.dicom), study)
+    images = _evidence(Path(options.images), study)
     device = highdicom.sr.ObserverContext(
         observer_type=CodedConcept("121007", "DCM", "Device"),
         observer_identifying_attributes=highdicom.sr.DeviceObserverIdentifyingAttributes(
@@ -130,5 +130,5 @@ FORMAT = Format(
     unfit=lambda study, options: "" if study.measures else "nothing was measured",
     modules=("highdicom",),
     extra="dicom-sr",
-    needs=("identify", "dicom"),
+    needs=("identify", "images"),
 )

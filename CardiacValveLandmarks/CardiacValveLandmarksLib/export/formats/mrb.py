@@ -1,0 +1,44 @@
+"""mrb: the study as a Slicer scene, with the cines, landmarks, rings in a browser that plays, tables and plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...study import Study
+from ...study_images import find_cines
+from ..registry import ExportOptions, Format
+
+FILE = "study.mrb"
+
+
+def _write(study: Study, folder: Path, options: ExportOptions) -> None:
+    # Slicer's MRML, in Slicer itself or from slicer-core: only here
+    from ...mrml.bundle import write_bundle
+
+    cines = options.cines or find_cines(study, options.images)
+    entries = []
+    for view in study.views:
+        cine = cines[view.view]
+        if not options.identify:
+            cine = cine.replace(source="", study_uid="", frame_of_reference_uid="", patient_key="", attributes={})
+        entries.append((cine.replace(name=view.name), view.landmarks.replace(view=view.view)))
+    write_bundle(folder / FILE, entries, study)
+
+
+def _unfit(study: Study, options: ExportOptions) -> str:
+    return "" if options.cines or options.images else "it holds the images too; give their folder with --images"
+
+
+FORMAT = Format(
+    key="mrb",
+    title="Slicer scene: cines, landmarks, rings that play, tables and plots",
+    write=_write,
+    notes=(
+        "Slicer shows positions in RAS: the first two coordinates have the other sign than in the other formats.",
+        "Points carried over from corrected frames are automatic points in the scene.",
+    ),
+    unfit=_unfit,
+    # not `slicer` alone: another package of that name exists
+    modules=("slicer.util",),
+    extra="slicer",
+)

@@ -1,0 +1,51 @@
+"""The images of a study, which it does not keep: found again among cines, or in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .cine import Cine
+from .errors import InputError
+from .readers import scan
+from .study import Study, StudyView
+
+
+def cines_of(study: Study, cines: Sequence[Cine]) -> Mapping[str, Cine]:
+    """View -> its cine, by name: of the cines the study was built of."""
+    by_name = {cine.name: cine for cine in cines}
+    return {view.view: by_name[view.name] for view in study.views}
+
+
+def find_cines(study: Study, folder: str | os.PathLike) -> dict[str, Cine]:
+    """View -> its cine among those in a folder or file, told by size, times and place: names may have changed.
+
+    InputError where a view's images are not there, or where several cines could be them.
+    """
+    cines = scan(folder).cines
+    found = {}
+    for view in study.views:
+        fitting = [cine for cine in cines if _is_of(cine, view)]
+        if len(fitting) != 1:
+            raise InputError(
+                folder,
+                f"the images of the study's {view.view} ({view.n_frames} frames of {view.shape[0]} x {view.shape[1]})",
+                "none that fit" if not fitting else f"{len(fitting)} cines that could be they",
+                "Give the folder the study was made of.",
+            )
+        found[view.view] = fitting[0]
+    return found
+
+
+def _is_of(cine: Cine, view: StudyView) -> bool:
+    if cine.shape != view.shape or cine.n_frames != view.n_frames:
+        return False
+    if (cine.geometry is None) != view.geometry_assumed or (cine.times_ms is None) != (view.times_ms is None):
+        return False
+    if cine.geometry is not None:
+        pairs = ((getattr(cine.geometry, part), getattr(view.geometry, part)) for part in ("origin", "axis0", "axis1"))
+        if not all(np.allclose(a, b, atol=1e-3) for a, b in pairs):
+            return False
+    return cine.times_ms is None or np.allclose(cine.times_ms, view.times_ms, atol=0.5)
