@@ -1,39 +1,84 @@
-"""`cvl evaluate`: errors of a model on synthetic cines it has not seen."""
+"""`cvl evaluate`: errors of a model on synthetic cines it has not seen, or of landmark files against a reader's."""
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
-from dataclasses import asdict, fields
+from pathlib import Path
 
-from ..errors import UsageError
-from ..files import atomic_open, make_folder
+from ..errors import InputError, UsageError
 from .progress import ProgressBar
+
+_MODEL = "phantom-heatmap"
+#: options of the two ways to evaluate, with their defaults
+_SYNTHETIC = {"studies": 20, "frames": 6, "hard": False, "other_views": False, "tell_view": False}
+_FILES = {"predictions": None, "reader2": None, "names": None, "spacing": None, "landmarks": None, "strata": None,
+          "cines": None}  # fmt: skip
 
 
 def add_parser(subparsers) -> None:
-    parser = subparsers.add_parser("evaluate", help="measure a model on synthetic cines it has not seen")
-    parser.add_argument("--model", default="phantom-heatmap", metavar="ID|FILE")
-    parser.add_argument("--studies", type=int, default=20, help="synthetic patients, three views each (default 20)")
-    parser.add_argument("--frames", type=int, default=6, help="frames a cine (default 6)")
-    parser.add_argument("--hard", action="store_true", help="unusual anatomy and poor images")
-    parser.add_argument("--other-views", action="store_true", help="planes that are none of the three views instead")
-    parser.add_argument("--tell-view", action="store_true", help="state the true view instead of recognising it")
-    parser.add_argument("--no-tta", action="store_true")
-    parser.add_argument("-o", "--output", metavar="DIR", help="also write rows.csv and summary.json there")
-    parser.set_defaults(run=run)
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure a model on synthetic cines, or landmark files against a reader's",
+        description="Without --reference: a model on synthetic cines it has not seen. With it: landmarks against a "
+        "reader's, as in the papers. Landmarks are read from .json of cvl detect, study.json, .npy and .npz in the "
+        "published forms, VIA annotations (.json, .csv), Slicer's .mrk.json, biv-me guide-point folders, or a folder "
+        "of such files.",
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder for tables (CSV), figures (JSON) and pictures")
+    parser.add_argument("--model", default=_MODEL, metavar="ID|FILE", help="default: the built-in model")
+    parser.add_argument("--within", type=float, default=5.0, metavar="MM", help="what counts as near (default 5)")
+    parser.add_argument("--no-tta", action="store_true", help="without the test-time ensemble")
+    parser.add_argument("--no-pictures", action="store_true")
+    parser.add_argument("--overwrite", action="store_true", help="replace an evaluation that is there")
+    files = parser.add_argument_group("landmark files")
+    files.add_argument("--reference", nargs="+", metavar="PATH", help="landmarks of reader 1")
+    files.add_argument("--reader2", nargs="+", metavar="PATH", help="landmarks of a second reader")
+    files.add_argument("--predictions", nargs="+", metavar="PATH", help="landmarks to judge; or give --cines to detect")
+    files.add_argument(
+        "--cines", nargs="+", metavar="CINE", help="the images: for spacing, scanner and sequence; without "
+        "--predictions the model detects in them",
+    )  # fmt: skip
+    files.add_argument("--strata", metavar="CSV", help="column cine, then a column a grouping; person groups patients")
+    files.add_argument("--names", metavar="JSON", help="what names, pictures and pixels of annotations mean")
+    files.add_argument("--spacing", type=float, metavar="MM", help="mm a pixel, where no file states it")
+    files.add_argument("--landmarks", metavar="N,N…", help="numbers to assess (default: all the reference marks)")
+    synthetic = parser.add_argument_group("synthetic cines")
+    synthetic.add_argument("--studies", type=int, help="synthetic patients, three views each (default 20)")
+    synthetic.add_argument("--frames", type=int, help="frames a cine (default 6)")
+    synthetic.add_argument("--hard", action="store_true", help="unusual anatomy and poor images")
+    synthetic.add_argument("--other-views", action="store_true", help="planes that are none of the three views instead")
+    synthetic.add_argument("--tell-view", action="store_true", help="state the true view instead of recognising it")
+    parser.set_defaults(run=run, **_SYNTHETIC, **_FILES)
 
 
 def run(options: argparse.Namespace) -> int:
+    mode, others = ("--reference", _SYNTHETIC) if options.reference else ("synthetic cines", _FILES)
+    wrong = [name for name, default in others.items() if getattr(options, name) != default]
+    if wrong:
+        names = ", ".join("--" + name.replace("_", "-") for name in wrong)
+        raise UsageError(f"{names}: does not go with {mode}; see cvl evaluate --help.")
+    if options.predictions and (options.model != _MODEL or options.no_tta):
+        raise UsageError("--model and --no-tta are for detecting; --predictions brings its own landmarks.")
+    if not 0 < options.within < float("inf"):
+        raise UsageError(f"--within {options.within:g}: expected a positive distance.")
+    if options.output:
+        from ..training.evaluation_files import refuse_existing
+
+        refuse_existing(options.output, options.overwrite)
+    return _files(options) if options.reference else _synthetic(options)
+
+
+def _synthetic(options: argparse.Namespace) -> int:
     from ..landmarks import VIEWS
     from ..phantom.planes import OTHER_VIEWS
-    from ..training.evaluate import Row, evaluate_synthetic, summarise
+    from ..training.evaluate import compare_synthetic, summarise
+    from ..training.evaluation import evaluate
 
     if options.studies < 1 or options.frames < 2:
         raise UsageError("--studies must be at least 1 and --frames at least 2.")
     with ProgressBar("evaluate") as bar:
-        rows = evaluate_synthetic(
+        comparison = compare_synthetic(
             options.model,
             options.studies,
             kinds=OTHER_VIEWS if options.other_views else VIEWS,
@@ -44,16 +89,149 @@ def run(options: argparse.Namespace) -> int:
             tta=not options.no_tta,
             progress=bar.update,
         )
-    summary = summarise(rows)
-    for name, value in summary.items():
+    for name, value in summarise(comparison.rows()).items():
         print(f"{name:18} {value:.3f}" if isinstance(value, float) else f"{name:18} {value}")
     if options.output:
-        folder = make_folder(options.output)
-        with atomic_open(folder / "rows.csv") as stream:
-            writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
-        with atomic_open(folder / "summary.json") as stream:
-            finite = {name: value if value == value else None for name, value in summary.items()}
-            json.dump({"settings": {k: v for k, v in vars(options).items() if k != "run"}, **finite}, stream, indent=1)
+        _write(evaluate(comparison, within=options.within), options)
     return 0
+
+
+def _files(options: argparse.Namespace) -> int:
+    from ..training.annotation_names import NameMap
+    from ..training.compare import compare
+    from ..training.evaluation import evaluate
+    from ..training.landmark_sets import read_landmark_sets
+
+    names = NameMap.read(options.names) if options.names else NameMap()
+    cines = _scan(options.cines or [])
+    reference = _read(options.reference, names, read_landmark_sets)
+    second = _read(options.reader2 or [], names, read_landmark_sets)
+    groupings = _strata(options.strata) if options.strata else {}
+    if options.predictions:
+        predictions = _read(options.predictions, names, read_landmark_sets)
+    elif cines:
+        predictions = _detected(cines, options)
+    else:
+        raise UsageError("Give --predictions, or --cines to detect in.")
+    how = {"cines": cines, "spacing": options.spacing, "landmarks": _numbers(options.landmarks)}
+    how["persons"] = {cine: row["person"] for cine, row in groupings.items() if row.get("person")}
+    model = compare(predictions, reference, **how)
+    with_second = compare(predictions, second, **how) if second else None
+    between = compare(second, reference, **how) if second else None
+    strata = _groupings(model, cines, groupings)
+    result = evaluate(model, with_second, between, strata=strata, within=options.within)
+    _print(result)
+    if options.output:
+        _write(result, options)
+    return 0
+
+
+def _scan(paths: list[str]) -> list:
+    from ..readers import scan
+
+    return [cine for path in paths for cine in scan(path).cines]
+
+
+def _read(paths: list[str], names, read) -> list:
+    return [item for path in paths for item in read(path, names)]
+
+
+def _detected(cines: list, options: argparse.Namespace) -> list:
+    from ..detection import detect
+    from ..training.landmark_sets import LandmarkSet
+
+    found = []
+    for cine in cines:
+        with ProgressBar(cine.name) as bar:
+            result = detect(cine, options.model, tta=not options.no_tta, progress=bar.update)
+        found.append(LandmarkSet.from_series(cine.name, result.landmarks, cine.geometry, cine.spacing, "", cine.source))
+    return found
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    from ..landmarks import N_LANDMARKS
+
+    words = [word.strip() for word in text.split(",")]
+    numbers = [int(word) for word in words if word.isdigit()]
+    if len(numbers) != len(words) or not all(1 <= number <= N_LANDMARKS for number in numbers):
+        raise UsageError(f"--landmarks {text}: expected numbers from 1 to {N_LANDMARKS} with commas between.")
+    return numbers
+
+
+def _strata(path: str) -> dict[str, dict[str, str]]:
+    """cine -> grouping -> value."""
+    expected, advice = "a CSV with a column cine and one a grouping", "See docs/evaluation.md."
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, expected, str(error), advice) from error
+    if not rows or "cine" not in rows[0] or len(rows[0]) < 2:
+        raise InputError(path, expected, f"columns {list(rows[0])}" if rows else "no rows", advice)
+    if any(None in row or None in row.values() for row in rows):
+        raise InputError(path, expected, "a row with more or fewer columns than the first", advice)
+    names = [row["cine"] for row in rows]
+    if len(set(names)) != len(names):
+        raise InputError(path, "each cine once", "a cine twice", advice)
+    return {row.pop("cine"): {name: value.strip() for name, value in row.items()} for row in rows}
+
+
+def _groupings(model, cines: list, stated: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The groupings of each compared cine: from its images' headers, then from the user's table."""
+    by_name = {cine.name: cine.attributes for cine in cines}
+    groupings = {}
+    for cine in model.cines:
+        facts = by_name.get(cine.prediction, by_name.get(cine.cine, {}))
+        told = {
+            "vendor": str(facts.get("manufacturer", "")),
+            "field_strength": f"{facts['field_strength']:g} T" if "field_strength" in facts else "",
+            "sequence": str(facts.get("sequence_name", "")),
+        }
+        told = {name: value for name, value in told.items() if value}
+        extra = stated.get(cine.cine, stated.get(cine.prediction, {}))
+        groupings[cine.cine] = told | {name: value for name, value in extra.items() if value and name != "person"}
+    unknown = set(stated) - {name for cine in model.cines for name in (cine.cine, cine.prediction)}
+    if stated and len(unknown) == len(stated):
+        known = ", ".join(cine.cine for cine in model.cines[:5])
+        raise UsageError(f"--strata: none of its cines is compared; they are called {known}.")
+    return groupings
+
+
+def _print(result) -> None:
+    for note in result.notes:
+        print(note)
+    unit = result.unit
+    head = ("view", "landmark", "n", "missed", "extra", "mean", "SD", "median", "95 %")
+    print("{:8}{:24}{:>6}{:>8}{:>7}{:>8} ± {:6}{:>7}{:>8}".format(*head), unit)
+    for row in result.landmarks:
+        name = row["name"] if row["landmark"] == "all" else f"{row['landmark']} {row['name']}"
+        print(
+            f"{row['view']:8}{name:24}{row['n']:6}{row['false_negative']:8}{row['false_positive']:7}"
+            f"{row['mean']:8.2f} ± {row['sd']:<6.2f}{row['median']:7.2f}{row['p95']:8.2f}"
+        )
+    for row in result.detection:
+        print(f"{row['view']}: every landmark right in {row['right']} of {row['images']} images ({row['rate']:.1%})")
+    overall = result.readers[-1] if result.readers else None
+    if overall is not None:
+        print(
+            f"second reader, same {overall['n']} points: {overall['reader2_reader1_mean']:.2f} ± "
+            f"{overall['reader2_reader1_sd']:.2f} {unit}; prediction {overall['prediction_reader1_mean']:.2f} ± "
+            f"{overall['prediction_reader1_sd']:.2f} {unit}; paired t-test over {overall['persons']} persons "
+            f"p = {overall['p']:.3g}"
+        )
+    told = result.calibration
+    if told is not None:
+        print(
+            f"confidence >= 0.5: {told.sure:.1%} of points, {told.sure_near:.1%} of them within {told.within:g} "
+            f"{unit}; calibration error {told.ece:.3f}; rank correlation of distance and doubt {told.spearman:.2f}"
+        )
+
+
+def _write(result, options: argparse.Namespace) -> None:
+    from ..training.evaluation_files import write_evaluation
+
+    settings = {name: value for name, value in vars(options).items() if name not in ("run", "debug", "command")}
+    written = write_evaluation(result, options.output, settings, not options.no_pictures, options.overwrite)
+    print(f"Results are in {written[0].parent}.")

@@ -4,47 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..detection import detect
+from ..detection import DetectionResult, detect
 from ..landmarks import LANDMARKS, VALVE_LANDMARKS, VIEWS, view_mask
 from ..phantom.cines import SyntheticCine, synthetic_study
+from .compare import ComparedCine, Comparison, Row
 
 #: evaluation studies have seeds from here on; training shards draw from other streams altogether
 FIRST_SEED = 1_000_000
 
 
-@dataclass(frozen=True)
-class Row:
-    """One landmark in one frame. error_mm: NaN unless it is there and was found. kind: what the cine is."""
-
-    cine: str
-    kind: str
-    recognised: str | None
-    landmark: int
-    frame: int
-    truth: bool
-    found: bool
-    error_mm: float
-    confidence: float
-
-
-def evaluate_cine(item: SyntheticCine, result, name: str) -> list[Row]:
-    """Compare a DetectionResult with the truth, over the landmarks of the true view (all, where it is none)."""
-    spacing = item.cine.spacing
+def compare_cine(item: SyntheticCine, result: DetectionResult, name: str) -> ComparedCine:
+    """A detection beside the truth, over the landmarks of the true view (all, where it is none)."""
+    frames, spacing = item.cine.n_frames, item.cine.spacing
     shown = view_mask(item.kind) if item.kind in VIEWS else np.ones(len(LANDMARKS), bool)
-    gaps = np.linalg.norm((result.landmarks.positions - item.truth.positions) * spacing, axis=-1)
-    return [
-        Row(name, item.kind, result.view, landmark.number, frame,
-            bool(item.truth.present[frame, landmark.index]), bool(result.landmarks.present[frame, landmark.index]),
-            float(gaps[frame, landmark.index]), float(result.landmarks.confidence[frame, landmark.index]))
-        for frame in range(item.cine.n_frames) for landmark in LANDMARKS if shown[landmark.index]
-    ]  # fmt: skip
+    return ComparedCine(
+        name,
+        name,
+        (name.rsplit("_", 1)[0],) * frames,
+        np.arange(frames),
+        (item.kind,) * frames,
+        (result.view,) * frames,
+        item.truth.positions * spacing,
+        result.landmarks.positions * spacing,
+        result.landmarks.confidence,
+        np.tile(shown, (frames, 1)),
+    )
 
 
-def evaluate_synthetic(
+def compare_synthetic(
     model: str | os.PathLike,
     studies: int,
     *,
@@ -56,12 +46,12 @@ def evaluate_synthetic(
     tta: bool = True,
     first_seed: int = FIRST_SEED,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Row]:
+) -> Comparison:
     """Detect in `studies` synthetic patients, `frames` frames a cine spread over the beat.
 
     view: "auto", or "stated" to tell the model the true view. width, contrast_width: see phantom.cines.
     """
-    rows = []
+    cines = []
     for index in range(studies):
         study = synthetic_study(
             first_seed + index, kinds=tuple(kinds), frames=frames, width=width, contrast_width=contrast_width
@@ -69,10 +59,10 @@ def evaluate_synthetic(
         for item in study.items:
             stated = item.kind if view == "stated" and item.kind in VIEWS else "auto"
             result = detect(item.cine, model, view=stated, tta=tta)
-            rows += evaluate_cine(item, result, f"{first_seed + index}_{item.kind}")
+            cines.append(compare_cine(item, result, f"{first_seed + index}_{item.kind}"))
         if progress is not None:
             progress(index + 1, studies)
-    return rows
+    return Comparison(tuple(cines), "mm", ())
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, float]:

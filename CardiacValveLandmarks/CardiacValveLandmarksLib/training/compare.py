@@ -1,0 +1,271 @@
+"""Two sources of landmarks side by side: which cines belong together, on one grid in mm, point by point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cine import Cine
+from ..errors import InputError, UsageError
+from ..geometry import SliceGeometry
+from ..landmarks import APEX, LANDMARKS, N_LANDMARKS, VIEWS, view_mask
+from .landmark_sets import LandmarkSet
+
+#: points further than this from the image plane (mm) are of another cine
+OFF_PLANE_MM = 5.0
+#: two planes are one where they lie closer than this (mm) and are more parallel than this (cosine)
+_SAME_PLANE_MM, _PARALLEL = 1.0, 0.999
+
+
+@dataclass(frozen=True)
+class Row:
+    """One landmark in one frame. error_mm: NaN unless it is there and was found. kind: what the cine is."""
+
+    cine: str
+    kind: str
+    recognised: str | None
+    landmark: int
+    frame: int
+    truth: bool
+    found: bool
+    error_mm: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class ComparedCine:
+    """The frames of one cine that the reference marks.
+
+    reference, found: (n, 11, 2) in the image plane, in the comparison's unit, NaN absent. confidence: (n, 11).
+    assessed: (n, 11) bool, the landmarks that count. views: of the reference, "unknown" where nobody says.
+    recognised: the view the other source says the cine is of. persons: whose heart, the cine's name where unknown.
+    prediction: what the other source calls the cine.
+    """
+
+    cine: str
+    prediction: str
+    persons: tuple[str, ...]
+    frames: np.ndarray
+    views: tuple[str, ...]
+    recognised: tuple[str | None, ...]
+    reference: np.ndarray
+    found: np.ndarray
+    confidence: np.ndarray
+    assessed: np.ndarray
+
+    @property
+    def errors(self) -> np.ndarray:
+        """(n, 11) distances of what is assessed, NaN unless in both."""
+        return np.where(self.assessed, np.linalg.norm(self.found - self.reference, axis=-1), np.nan)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """unit: "mm", or "px" where no file states a pixel spacing. notes: what was left out or assumed, in words."""
+
+    cines: tuple[ComparedCine, ...]
+    unit: str
+    notes: tuple[str, ...]
+
+    def rows(self) -> list[Row]:
+        """A row for each assessed landmark of each frame."""
+        rows = []
+        for cine in self.cines:
+            errors = cine.errors
+            for k, j in np.argwhere(cine.assessed):
+                truth, found = (bool(np.isfinite(points[k, j, 0])) for points in (cine.reference, cine.found))
+                rows.append(
+                    Row(cine.cine, cine.views[k], cine.recognised[k], int(j) + 1, int(cine.frames[k]), truth, found,
+                        float(errors[k, j]), float(cine.confidence[k, j]))
+                )  # fmt: skip
+        return rows
+
+
+def compare(
+    predictions: Sequence[LandmarkSet],
+    reference: Sequence[LandmarkSet],
+    *,
+    cines: Iterable[Cine] = (),
+    spacing: float | None = None,
+    landmarks: Sequence[int] | None = None,
+    persons: Mapping[str, str] | None = None,
+) -> Comparison:
+    """Compare what `predictions` say with what `reference` says, in the frames that the reference marks.
+
+    cines: give geometry and spacing where the landmark files have none. spacing: mm a pixel, where nothing has it.
+    landmarks: numbers to assess; None: those the reference marks anywhere in a view (a reader who never marks the
+    apex says nothing about it). An apex that no prediction has is left out too: many models have none.
+    persons: cine (either name) -> whose heart it is, where the user says so.
+    InputError: nothing belongs together, a frame that is missing, points that lie in another plane.
+    """
+    known = {cine.name: cine for cine in cines}
+    pairs, notes = pair_up(predictions, reference)
+    placed = []
+    for other, truth in pairs:
+        geometry, pixel = _grid(other, truth, known.get(truth.name) or known.get(other.name), spacing)
+        placed.append((other, truth, geometry, pixel))
+    without = [truth.name for _, truth, _, pixel in placed if pixel is None]
+    if without and len(without) < len(placed):
+        advice = "State it with --spacing, or give the images with --cines."
+        raise InputError(placed[0][1].source, "the pixel spacing of every cine", f"none for {without[0]!r}", advice)
+    if without:
+        notes.append("No file states a pixel spacing: distances are in pixels.")
+    has_apex = any(item.present[:, APEX.index].any() for item in predictions)
+    if not has_apex and any(item.present[:, APEX.index].any() for item in reference):
+        notes.append("No prediction has the LV apex: it is left out.")
+    marked = _marked_by_view(reference)
+    compared = []
+    for other, truth, geometry, pixel in placed:
+        rows = _matching_frames(other, truth)
+        views = tuple(view or other.views[row] or "unknown" for view, row in zip(truth.views, rows, strict=True))
+        assessed = np.stack([marked[view] for view in views])
+        assessed[:, APEX.index] &= has_apex
+        if landmarks is not None:
+            assessed &= np.isin(np.arange(N_LANDMARKS) + 1, landmarks)
+        scale = np.ones(2) if pixel is None else pixel[:, None] if pixel.ndim == 2 else pixel
+        confidence = np.full(assessed.shape, np.nan) if other.confidence is None else other.confidence[rows]
+        cine = known.get(truth.name) or known.get(other.name)
+        nobody = (cine.patient_key if cine is not None else "") or truth.name
+        told = persons.get(truth.name) or persons.get(other.name) if persons else None
+        whose = truth.persons or tuple(other.persons[row] for row in rows if other.persons) or ("",) * len(rows)
+        recognised = tuple(other.views[row] for row in rows)
+        compared.append(
+            ComparedCine(
+                truth.name, other.name, tuple(told or person or nobody for person in whose), truth.frames, views,
+                recognised,
+                _pixels(truth, geometry) * scale, _pixels(other, geometry)[rows] * scale, confidence, assessed,
+            )
+        )  # fmt: skip
+    for view in VIEWS:
+        unmarked = view_mask(view) & ~marked[view]
+        if unmarked.any() and any(view in item.views for item in compared):
+            names = ", ".join(f"{LANDMARKS[k].number} {LANDMARKS[k].name}" for k in np.flatnonzero(unmarked))
+            notes.append(f"The reference never marks in a {view}, so not assessed there: {names}.")
+    if not any(item.assessed.any() for item in compared):
+        raise InputError(reference[0].source, "landmarks to assess", "none of those asked for")
+    return Comparison(tuple(compared), "px" if without else "mm", tuple(notes))
+
+
+def pair_up(
+    predictions: Sequence[LandmarkSet], reference: Sequence[LandmarkSet]
+) -> tuple[list[tuple[LandmarkSet, LandmarkSet]], list[str]]:
+    """(prediction, reference) of each cine that both have, and what was left out.
+
+    The same name; else the same plane in patient space and a view that does not contradict; else the only cine of its
+    view on both sides. InputError where nothing matches or a name is there twice.
+    """
+    for sets in (predictions, reference):
+        names = [item.name for item in sets]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            source = next(item.source for item in sets if item.name == twice)
+            raise InputError(source, "each cine once", f"{twice!r} more than once", "Give one file a cine.")
+    left, pairs, notes = {item.name: item for item in predictions}, [], []
+    rest = []
+    for truth in reference:
+        if truth.name in left:
+            pairs.append((left.pop(truth.name), truth))
+        else:
+            rest.append(truth)
+    for rule, words in ((_same_plane, "its plane"), (_only_of_view(list(left.values()), rest), "its view")):
+        for truth in list(rest):
+            found = [item for item in left.values() if rule(item, truth)]
+            if len(found) == 1:
+                pairs.append((left.pop(found[0].name), truth))
+                rest.remove(truth)
+                notes.append(f"{truth.name!r} is compared with {found[0].name!r}: told by {words}.")
+    if not pairs:
+        names = [", ".join(sorted(item.name for item in sets)[:8]) for sets in (predictions, reference)]
+        advice = "Name them alike, or map image names to cines with --names (docs/evaluation.md)."
+        raise InputError(
+            reference[0].source if reference else "reference", f"a cine among {names[0]}", names[1], advice
+        )
+    if rest:
+        notes.append("Without a prediction, left out: " + ", ".join(item.name for item in rest) + ".")
+    if left:
+        notes.append("Without a reference, left out: " + ", ".join(left) + ".")
+    return pairs, notes
+
+
+def _same_plane(one: LandmarkSet, two: LandmarkSet) -> bool:
+    if one.geometry is None or two.geometry is None or (one.view and two.view and one.view != two.view):
+        return False
+    parallel = abs(float(one.geometry.normal @ two.geometry.normal)) >= _PARALLEL
+    return parallel and abs(float(one.geometry.distance(two.geometry.origin))) <= _SAME_PLANE_MM
+
+
+def _only_of_view(predictions: Sequence[LandmarkSet], reference: Sequence[LandmarkSet]):
+    def rule(one: LandmarkSet, two: LandmarkSet) -> bool:
+        if one.view is None or one.view != two.view:
+            return False
+        if one.geometry is not None and two.geometry is not None and not _same_plane(one, two):
+            return False
+        return all(sum(item.view == one.view for item in sets) == 1 for sets in (predictions, reference))
+
+    return rule
+
+
+def _grid(
+    other: LandmarkSet, truth: LandmarkSet, cine: Cine | None, spacing: float | None
+) -> tuple[SliceGeometry | None, np.ndarray | None]:
+    """The image plane both are compared in (None: pixels of one grid) and its pixel spacing (None: nobody knows)."""
+    geometry = other.geometry or truth.geometry or (cine.geometry if cine is not None else None)
+    if geometry is not None:
+        return geometry, geometry.spacing
+    stated = [item.spacing for item in (other, truth) if item.spacing is not None]
+    if cine is not None and cine.spacing is not None:
+        stated.append(cine.spacing)
+    if spacing is not None:
+        if not 0 < spacing < 100:
+            raise UsageError(f"--spacing {spacing}: expected millimetres a pixel.")
+        stated.append(np.full(2, spacing))
+    return None, stated[0] if stated else None
+
+
+def _pixels(item: LandmarkSet, geometry: SliceGeometry | None) -> np.ndarray:
+    """(n, 11, 2) pixels of `geometry`'s grid; of the file's own without patient space."""
+    if item.patient is not None and geometry is not None:
+        off = np.abs(geometry.distance(item.patient))
+        if np.nanmax(off, initial=0.0) > OFF_PLANE_MM:
+            found = f"points up to {np.nanmax(off):.1f} mm off it"
+            raise InputError(item.source, f"landmarks in the image plane of {item.name!r}", found, "Another cine?")
+        return geometry.to_pixels(item.patient)
+    if item.pixels is None:
+        advice = "Give the images with --cines, so that patient space is known."
+        raise InputError(item.source, f"landmarks in pixels of {item.name!r}", "patient space alone", advice)
+    return item.pixels
+
+
+def _matching_frames(other: LandmarkSet, truth: LandmarkSet) -> np.ndarray:
+    """Rows of `other` for the frames of `truth`."""
+    place = {int(frame): row for row, frame in enumerate(other.frames)}
+    missing = [int(frame) for frame in truth.frames if int(frame) not in place]
+    if missing:
+        raise InputError(
+            other.source,
+            f"landmarks of {truth.name!r} in frames {_span(truth.frames)} (from 0)",
+            f"frames {_span(other.frames)}, without {missing[0]}",
+            f"The reference is {truth.source}.",
+        )
+    return np.array([place[int(frame)] for frame in truth.frames], int)
+
+
+def _span(frames: np.ndarray) -> str:
+    return f"{int(frames.min())} to {int(frames.max())}" if len(frames) else "none"
+
+
+def _marked_by_view(reference: Sequence[LandmarkSet]) -> dict[str, np.ndarray]:
+    """view -> (11,) bool: the landmarks the reference marks at least once in a frame of this view."""
+    marked = {view: np.zeros(N_LANDMARKS, bool) for view in VIEWS}
+    anywhere = np.zeros(N_LANDMARKS, bool)
+    for item in reference:
+        for view, present in zip(item.views, item.present, strict=True):
+            anywhere |= present
+            if view is not None:
+                marked[view] |= present
+    for view in VIEWS:  # a reference that does not say the view may still be of it
+        unsaid = np.any([item.present.any(0) for item in reference if None in item.views] or [anywhere & False], axis=0)
+        marked[view] = (marked[view] | unsaid) & view_mask(view)
+    return marked | {"unknown": anywhere}
