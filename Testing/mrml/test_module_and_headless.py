@@ -16,9 +16,13 @@ HEADLESS = ROOT / "CardiacValveLandmarks" / "CardiacValveLandmarksLib" / "headle
 #: what Slicer does with --python-script, on the test host: run the file, then say with which status it would end
 AS_SLICER = """
 import runpy, sys
-sys.path.insert(0, {testing!r})
+sys.path[:0] = [{testing!r}, {library!r}]
 import host
 application = host.make_application()
+# Slicer does not know the library: the script has to find it
+sys.path.remove({library!r})
+for name in [name for name in sys.modules if name.startswith("CardiacValveLandmarksLib")]:
+    del sys.modules[name]
 sys.argv = [{script!r}, *{arguments!r}]
 runpy.run_path({script!r}, run_name="__main__")
 print("EXIT", application.exit_status)
@@ -26,7 +30,8 @@ print("EXIT", application.exit_status)
 
 
 def headless(*arguments, cwd):
-    code = AS_SLICER.format(testing=str(ROOT / "Testing"), script=str(HEADLESS), arguments=list(arguments))
+    places = {"testing": str(ROOT / "Testing"), "library": str(HEADLESS.parents[1]), "script": str(HEADLESS)}
+    code = AS_SLICER.format(**places, arguments=list(arguments))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=cwd, check=False
     )
