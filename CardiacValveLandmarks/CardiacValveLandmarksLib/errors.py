@@ -30,6 +30,10 @@ class InputError(CvlError):
         message = f"{self.path}: expected {expected}; found {found.removesuffix('.')}."
         super().__init__(f"{message} {advice}" if advice else message)
 
+    def __reduce__(self) -> tuple:
+        """So that it crosses from one process to another."""
+        return type(self), (self.path, self.expected, self.found, self.advice)
+
 
 class ModelError(InputError):
     """A model that is missing, does not verify, or is not what its description says."""

@@ -78,7 +78,8 @@ def load_checkpoint(folder: Path, recipe: Recipe, state: RunState) -> bool:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise ModelError(path, "a checkpoint of a training run", str(error).splitlines()[0], _START_ANEW) from error
+        found = str(error).partition("\n")[0] or "an empty file"
+        raise ModelError(path, "a checkpoint of a training run", found, _START_ANEW) from error
     if not isinstance(content, dict) or content.get("version") != _VERSION:
         raise ModelError(path, f"a checkpoint of version {_VERSION}", "something else", _START_ANEW)
     _compare(path, _identity(recipe), content)
@@ -88,7 +89,7 @@ def load_checkpoint(folder: Path, recipe: Recipe, state: RunState) -> bool:
             state.average.load_state_dict(content["average"])
         state.optimiser.load_state_dict(content["optimiser"])
     except (KeyError, RuntimeError, ValueError) as error:
-        raise ModelError(path, f"the network of {recipe.name}", str(error).splitlines()[0], _START_ANEW) from error
+        raise ModelError(path, f"the network of {recipe.name}", str(error).partition("\n")[0], _START_ANEW) from error
     state.step, state.history, state.best = content["step"], content["history"], content["best"]
     return True
 

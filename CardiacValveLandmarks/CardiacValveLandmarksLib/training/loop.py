@@ -121,8 +121,11 @@ class _Numbered(Dataset):
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def __getitem__(self, number: int) -> Mapping[str, Tensor]:
-        return self.recipe.batch(number)
+    def __getitem__(self, number: int) -> Mapping[str, Tensor] | CvlError:
+        try:
+            return self.recipe.batch(number)
+        except CvlError as error:  # the loader would make another error of it on its way from the worker
+            return error
 
 
 def _quiet_worker(_: int) -> None:
@@ -145,6 +148,8 @@ def _batches(recipe: Recipe, start: int, device: torch.device) -> Iterator[tuple
         generator=torch.Generator(),
     )
     for number, batch in zip(numbers, loader, strict=True):
+        if isinstance(batch, CvlError):
+            raise batch
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
         for step in range(
             max(start, number * settings.substeps), min((number + 1) * settings.substeps, settings.steps)

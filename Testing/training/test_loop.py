@@ -1,0 +1,239 @@
+"""The training loop: a killed run goes on to the same bits, what goes wrong is said, nothing good is lost."""
+
+import contextlib
+import csv
+import multiprocessing
+import signal
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError  # noqa: E402
+from CardiacValveLandmarksLib.training.checkpoint import RunState, load_checkpoint  # noqa: E402
+from CardiacValveLandmarksLib.training.loop import DivergedError, train  # noqa: E402
+from tiny_recipe import TinySettings, TrainingRecipe, train_in_child  # noqa: E402
+
+
+def run(folder, **settings):
+    """The weights a run in this process ends with."""
+    recipe = TrainingRecipe(TinySettings(**settings), folder)
+    return torch.load(train(recipe, folder), weights_only=True)
+
+
+@contextlib.contextmanager
+def process(folder, **options):
+    """The same run in a process of its own, started and then given with its reports; ends when it has ended."""
+    context = multiprocessing.get_context("forkserver")  # imports torch once
+    context.set_forkserver_preload(["torch", "torch._dynamo"])
+    reports, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=train_in_child, args=(theirs, folder), kwargs=options)
+    child.start()
+    theirs.close()
+    try:
+        yield child, reports
+    finally:
+        child.join(60)
+        child.kill()
+    assert not child.is_alive()
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def rows(path, *left_out):
+    with path.open() as stream:
+        return [{k: v for k, v in row.items() if k not in left_out} for row in csv.DictReader(stream)]
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
+    whole = run(tmp_path / "whole")
+    killed = tmp_path / "killed"
+    with process(killed, settings={"workers": 2, "pause": 0.02}) as (child, reports):
+        # at whatever it is doing when the report of its 13th step is read
+        while reports.recv() < 13:
+            pass
+        child.kill()
+    assert child.exitcode == -signal.SIGKILL
+    assert not (killed / "weights.pt").exists()
+    assert_same(run(killed), whole)
+    # the logs are those of one run too
+    for name in ("log.csv", "validation.csv"):
+        assert rows(killed / name, "seconds") == rows(tmp_path / "whole" / name, "seconds")
+
+
+@pytest.mark.parametrize("writes", [1, 3])
+def test_a_run_killed_while_it_writes_a_checkpoint(tmp_path, writes):
+    whole = run(tmp_path / "whole")
+    killed = tmp_path / "killed"
+    with process(killed, settings={}, dies_in=writes) as (child, _):
+        pass
+    assert child.exitcode == -signal.SIGKILL
+    assert list(killed.glob(".partial-*"))
+    assert (killed / "checkpoint.pt").exists() == (writes > 1)
+    assert_same(run(killed), whole)
+    assert not list(killed.glob(".partial-*"))
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):
+    with process(tmp_path, settings={}) as (child, reports):
+        while reports.recv() < 6:
+            pass
+        child.kill()
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+    # no file can be larger than the checkpoint but for 100 bytes, as on a disk that is full
+    with process(tmp_path, settings={}, limit=len(kept) - 100) as (_, reports):
+        while isinstance(said := reports.recv(), int):
+            pass
+    assert isinstance(said, InputError)
+    assert "checkpoint.pt: expected a file that can be written" in str(said) and "too large" in str(said)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+    assert not list(tmp_path.glob(".partial-*"))
+    assert_same(run(tmp_path), run(tmp_path / "whole"))
+
+
+def test_the_same_settings_give_the_same_bits_and_another_seed_others(tmp_path):
+    first = run(tmp_path / "a", workers=2)
+    assert_same(first, run(tmp_path / "b", workers=0, checkpoint_every=7, log_every=10))
+    assert not torch.equal(first["5.bias"], run(tmp_path / "c", seed=1)["5.bias"])
+
+
+def test_the_best_on_validation_is_kept(tmp_path):
+    weights = run(tmp_path, learning_rate=1.0, steps=30)
+    figures = [float(row["error_px"]) for row in rows(tmp_path / "validation.csv")]
+    assert min(figures) < figures[-1]
+    net = TrainingRecipe(TinySettings(), tmp_path).network()
+    net.load_state_dict(weights)
+    found = TrainingRecipe(TinySettings(), tmp_path).validate(net.eval().requires_grad_(False))["error_px"]
+    assert found == pytest.approx(min(figures), rel=1e-5)
+
+
+def test_images_that_are_not_finite_stop_the_run(tmp_path):
+    with pytest.raises(DivergedError, match=r"at step 12 .*images hold values that are not finite"):
+        run(tmp_path, spoil=4)
+    assert [int(row["step"]) for row in rows(tmp_path / "log.csv")] == list(range(1, 13))
+    recipe = TrainingRecipe(TinySettings(spoil=4), tmp_path)
+    net = recipe.network()
+    state = RunState(net, recipe.optimiser(net), recipe.network())
+    assert load_checkpoint(tmp_path, recipe, state) and state.step == 10  # and the last checkpoint is good
+    assert all(torch.isfinite(value).all() for value in net.state_dict().values())
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(DivergedError, match=r"loss is inf at step 0 \(term error\).*Learning rate 0.01"):
+        run(tmp_path, steep=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "seed 1, as now given; found 0"),
+        ({"batch": 9}, "batch 9, as now given; found 8"),
+        ({"steps": 25}, "steps 25"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_settings(tmp_path, change, message):
+    run(tmp_path, steps=24)
+    with pytest.raises(ModelError, match=message):
+        run(tmp_path, **change)
+
+
+def spoilt(path, **changes):
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, **changes}, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"landmarks": ["mitral_anterior_2ch", "pulmonary"]}, r"of this landmark table.*number 2 is pulmonary"),
+        ({"recipe": "other"}, "a checkpoint of tiny; found one of other"),
+        ({"data": "ab12"}, "other data"),
+        ({"version": 99}, "version"),
+        ({"net": {}}, "the network of tiny"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, message):
+    run(tmp_path, steps=5)
+    spoilt(tmp_path / "checkpoint.pt", **change)
+    with pytest.raises(ModelError, match=message):
+        run(tmp_path, steps=5)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02c__builtin__\neval\n(S'1'\ntR."])
+def test_a_damaged_checkpoint_is_refused(tmp_path, content):
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(ModelError, match="a checkpoint of a training run"):
+        run(tmp_path)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == content
+
+
+def test_progress_tells_the_time_left(tmp_path):
+    seen = []
+    recipe = TrainingRecipe(TinySettings(log_every=6), tmp_path)
+    train(recipe, tmp_path, progress=seen.append)
+    assert [p.step for p in seen] == [6, 12, 18, 24] and seen[-1].seconds_left == 0 < seen[0].seconds_left
+    assert seen[1].validation["error_px"] > 0
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path):
+    device = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(UsageError, match=device):
+        run(tmp_path, device=device)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_run_on_the_gpu(tmp_path):
+    run(tmp_path, device="cuda", bfloat16=True, workers=2)
+
+
+def test_mixed_precision(tmp_path):
+    exact, mixed = run(tmp_path / "a"), run(tmp_path / "b", bfloat16=True)
+    assert mixed["5.weight"].dtype == torch.float32
+    assert 0 < (exact["5.weight"] - mixed["5.weight"]).abs().max() < 0.2
+
+
+def test_tensorboard_is_written_or_asked_for(tmp_path):
+    pytest.importorskip("tensorboard")
+    run(tmp_path, tensorboard=True)
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_tensorboard_that_is_missing_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("CardiacValveLandmarksLib.training.runlog.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="tensorboard is not installed"):
+        run(tmp_path, tensorboard=True)
+
+
+def test_a_place_that_is_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError):
+        run(tmp_path / "file")
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    first = run(tmp_path)
+    before = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
+    assert_same(run(tmp_path), first)
+    assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == before
+
+
+def test_runs_of_other_length_go_on_where_the_recipe_allows_it(tmp_path):
+    class Longer(TinySettings):
+        may_change = TinySettings.may_change | {"steps"}
+
+    for steps in (10, 20):
+        train(TrainingRecipe(replace(Longer(), steps=steps), tmp_path), tmp_path)
+    assert len(rows(tmp_path / "log.csv")) == 20
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_the_data_arrives_as_it_is(tmp_path, workers):
+    with pytest.raises(InputError, match=r"data.npz: expected numbers; found none. Buy some.") as error:
+        run(tmp_path, lacking=True, workers=workers)
+    assert error.value.path == "data.npz"
