@@ -114,13 +114,17 @@ class _Builder:
         self.es_index = round(((es - ed) % 1.0) * _FINE) % _FINE
         self.measures: list[Measure] = []
         self.curves: list[Curve] = []
+        # (number, view) -> how many of its points came from where
+        self._sources = {
+            point: {p.label: count for p in Provenance if p and (count := int((t.provenance == p).sum()))}
+            for point, t in draws.trajectories.items()
+        }
 
     def add(self, key, name, values, unit, definition, points, reference="", *, note="", **flags) -> None:
         """values: (1 + samples,), the fit's first. points: ((number, view), …)."""
         counts: Counter[str] = Counter()
         for point in points:
-            provenance = self.draws.trajectories[point].provenance
-            counts.update({p.label: int((provenance == p).sum()) for p in Provenance if p and (provenance == p).any()})
+            counts.update(self._sources[point])
         numbers = tuple(dict.fromkeys(number for number, _ in points))
         value, sd = float(values[0]), float(spread(values))
         self.measures.append(

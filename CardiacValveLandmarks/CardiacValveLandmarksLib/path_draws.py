@@ -32,6 +32,7 @@ class PathDraws:
         self._coefficients = {
             key: np.concatenate([t.coefficients[None], t.sample(samples, rng)]) for key, t in self.trajectories.items()
         }
+        self._bases: dict[tuple, np.ndarray] = {}
         self._offsets = {}
         for view, geometry in geometries.items():
             plane = np.stack([geometry.axis0, geometry.axis1]) / geometry.spacing[:, None]
@@ -43,19 +44,28 @@ class PathDraws:
 
     def positions(self, number: int, view: str, phases: np.ndarray, offset: bool = False) -> np.ndarray:
         """(P,) common phases -> (1 + samples, P, 3) mm; with the view's breath-hold offset where asked."""
-        t = self.trajectories[number, view]
-        paths = harmonic_basis(t.warp(phases), t.order) @ self._coefficients[number, view]
+        paths = self._basis(number, view, phases, 0) @ self._coefficients[number, view]
         return paths + self._offsets[view] if offset else paths
 
     def velocities(self, number: int, view: str, phases: np.ndarray) -> np.ndarray:
         """(P,) common phases -> (1 + samples, P, 3) mm/s in the view's own beat, NaN where its RR is unknown."""
+        seconds = self.trajectories[number, view].rr_ms / 1000.0
+        return self._basis(number, view, phases, 1) @ self._coefficients[number, view] / seconds
+
+    def _basis(self, number: int, view: str, phases: np.ndarray, derivative: int) -> np.ndarray:
+        """`harmonic_basis` at common phases, made once for each view: many measures ask for the same ones."""
         t = self.trajectories[number, view]
-        return harmonic_basis(t.warp(phases), t.order, 1) @ self._coefficients[number, view] / (t.rr_ms / 1000.0)
+        key = (t.warp, t.order, derivative, phases.tobytes())
+        if key not in self._bases:
+            self._bases[key] = harmonic_basis(t.warp(phases), t.order, derivative)
+        return self._bases[key]
 
 
 def spread(draws: np.ndarray) -> np.ndarray:
     """(1 + samples, ...) -> (...,): SD over the draws, NaN where more than half of them have no value."""
     drawn = draws[1:]
+    if not len(drawn):
+        return np.full(draws.shape[1:], np.nan)
     known = np.isfinite(drawn)
     count = known.sum(0)
     mean = np.where(known, drawn, 0.0).sum(0) / np.maximum(count, 1)

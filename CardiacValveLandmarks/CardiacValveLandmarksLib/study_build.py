@@ -52,7 +52,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     paths: dict[str, tuple[Trajectory, ...]] = {}
     for one in assignment.views:
         paths[one.view] = _fit(one, settings.order, doubts)
-    apex_direction, from_apex = _apex_direction(assignment.views, paths, doubts)
+    apex_direction, from_apex = apex_direction_of(assignment.views, paths, doubts)
     own = {view: _beat(trajectories, apex_direction) for view, trajectories in paths.items()}
     views = tuple(_study_view(one, own[one.view]) for one in assignment.views)
     _timing_doubts(views, doubts)
@@ -61,7 +61,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     shifts = _shifts(assignment.views, paths, apex_direction, settings)
     if settings.apply_shifts:
         moves = {shift.view: shift.vector for shift in shifts}
-        paths = {view: tuple(_moved(t, moves.get(view)) for t in ts) for view, ts in paths.items()}
+        paths = {view: tuple(moved_by(t, moves.get(view)) for t in ts) for view, ts in paths.items()}
     trajectories = tuple(t for view in VIEWS for t in paths.get(view, ()))
     beat = _beat(trajectories, apex_direction)
     if np.isnan(beat.ed):
@@ -82,7 +82,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     toward = apex_direction if placed else None
     rings, refused, model = build_rings(draws, geometries, toward, beat.ed, settings, doubts)
     annuli = tuple(ring.annulus(phases) for ring in rings)
-    axis = _axis(draws, apex_direction, from_apex, beat, model, doubts)
+    axis = excursion_axis(draws, apex_direction, from_apex, beat, model, doubts)
     measures, curves = build_measures(
         draws,
         {ring.valve: (ring.draw, ring.points, ring.assumed) for ring in rings},
@@ -146,7 +146,7 @@ def _fit(one: Assigned, order: int | None, doubts: list[str]) -> tuple[Trajector
     return fit.trajectories
 
 
-def _apex_direction(views: Sequence[Assigned], paths: dict[str, tuple[Trajectory, ...]], doubts: list[str]):
+def apex_direction_of(views: Sequence[Assigned], paths: dict[str, tuple[Trajectory, ...]], doubts: list[str]):
     """(3,) unit vector from the valves to the apex or None, and whether an apex landmark told it."""
     apexes, bases = [], []
     for trajectories in paths.values():
@@ -248,7 +248,7 @@ def _phase_doubts(views, paths, apex_direction, beat: BeatPhases, doubts: list[s
                 )
 
 
-def _moved(trajectory: Trajectory, vector: np.ndarray | None) -> Trajectory:
+def moved_by(trajectory: Trajectory, vector: np.ndarray | None) -> Trajectory:
     if vector is None:
         return trajectory
     coefficients = trajectory.coefficients.copy()
@@ -319,7 +319,9 @@ def _shift_doubts(shifts: Sequence[ViewShift], applied: bool, doubts: list[str])
             )
 
 
-def _axis(draws: PathDraws, toward, from_apex: bool, beat: BeatPhases, model, doubts: list[str]) -> ExcursionAxis:
+def excursion_axis(
+    draws: PathDraws, toward, from_apex: bool, beat: BeatPhases, model, doubts: list[str]
+) -> ExcursionAxis:
     """The best direction that excursions can be measured along; a doubt where it is not the long axis."""
     mitral = [key for key, t in draws.trajectories.items() if t.landmark.valve == "mitral"]
     if from_apex and np.isfinite(beat.ed):
