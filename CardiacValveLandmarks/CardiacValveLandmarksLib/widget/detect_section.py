@@ -32,8 +32,8 @@ class DetectSection:
             return
         model, keep = parameters.model, parameters.keepManual
 
-        def done(detected) -> None:
-            logic.apply(detected, keepManual=keep)
+        def done(detected):
+            yield from logic.applyInPieces(detected, keepManual=keep)
             panel.study.show_in_views()
             told = [
                 _("{view}: {count} landmarks in {frames} frames").format(

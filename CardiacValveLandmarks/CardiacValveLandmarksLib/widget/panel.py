@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import qt
 import slicer
@@ -43,6 +43,7 @@ class Panel:
         #: view -> node ID of what the logic has open; None: not looked yet
         self._opened: dict[str, str] | None = None
         self._entered, self._held = False, False
+        self._next: tuple | None = None
         self.widget = slicer.util.loadUI(module_widget.resourcePath("UI/CardiacValveLandmarks.ui"))
         module_widget.layout.addWidget(self.widget)
         self.widget.setMRMLScene(slicer.mrmlScene)
@@ -220,47 +221,62 @@ class Panel:
             self.say(str(error), "bad")
             return default
 
-    def run(self, title: str, task: Task, done: Callable[[object], None]) -> None:
-        """Do `task(progress, cancel)` beside the interface, then `done(result)`; nothing else starts meanwhile."""
+    def run(self, title: str, task: Task, done: Callable[[object], Iterator[None] | None]) -> None:
+        """Do `task(progress, cancel)` beside the interface, then `done(result)`; nothing else starts meanwhile.
+
+        A generator `done` is worked off in turns of the event loop. Its last piece alone may change the scene. What
+        `done` itself wants to run comes after it.
+        """
+        if self._held:
+            self._next = title, task, done
+            return
         if self.worker.running:
             self.say(_("{title} is still running.").format(title=self.busy), "bad")
             return
         self.busy = title
         self.say("")
         self.detect.progress(0.0, title)
+        before = self._generation()
 
-        def finished(action: Callable[[], object]) -> None:
+        def ended(outcome: str, error: Exception | None) -> None:
             self.busy = ""
             self.detect.idle()
-            # what a result changes view by view is shown once, when all of it is in the scene
-            before, self._held = self._generation(), True
-            try:
-                self.attempt(action)
-            finally:
-                self._held = False
+            if outcome == "cancelled":
+                self.say(_("{title}: cancelled, nothing was changed.").format(title=title))
+            elif outcome == "failed":
+                self._failed(title, error)
             if self.parameters is not None and self._generation() != before:
                 self._views_changed()
             self.refresh()
+            if self._next is not None:
+                following, self._next = self._next, None
+                self.run(*following)
 
-        def failed(error: Exception) -> None:
-            if not isinstance(error, CvlError):
-                logging.error("%s failed", title, exc_info=error)
-                text = _("{title} failed: {error}. The Python console has the details; please report it.")
-                self.say(text.format(title=title, error=f"{type(error).__name__}: {error}"), "bad")
-                return
-            self.say(str(error), "bad")
-
-        def cancelled() -> None:
-            self.say(_("{title}: cancelled, nothing was changed.").format(title=title))
-
-        self.worker.start(
-            task,
-            lambda result: finished(lambda: done(result)),
-            lambda error: finished(lambda: failed(error)),
-            lambda: finished(cancelled),
-            self.detect.progress,
-        )
+        self.worker.start(task, lambda result: self._taking(done, result), ended, self.detect.progress)
         self.refresh()
+
+    def _taking(self, done: Callable[[object], Iterator[None] | None], result: object) -> Iterator[None]:
+        """The pieces of `done`. What they change view by view is shown once, when all of it is in the scene."""
+        pieces = None
+        while True:
+            self._held = True
+            try:
+                if pieces is None:
+                    pieces = iter(done(result) or ())
+                next(pieces)
+            except StopIteration:
+                return
+            finally:
+                self._held = False
+            yield
+
+    def _failed(self, title: str, error: Exception) -> None:
+        if isinstance(error, CvlError):
+            self.say(str(error), "bad")
+            return
+        logging.error("%s failed", title, exc_info=error)
+        text = _("{title} failed: {error}. The Python console has the details; please report it.")
+        self.say(text.format(title=title, error=f"{type(error).__name__}: {error}"), "bad")
 
     def why_not_now(self) -> str:
         """Why nothing new can be started: "" or a sentence."""

@@ -1,4 +1,4 @@
-"""One task at a time beside the interface, in a thread; what comes of it is handed over by a timer.
+"""One task at a time beside the interface, in a thread; what comes of it is taken in by a timer, a short piece a turn.
 
 A task touches no node and no widget. Slicer's event loop may keep Python's lock while it waits for events, and then a
 thread would stand still; so the timer sleeps for a moment each time, which lets it run, and is short enough that the
@@ -11,12 +11,12 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import qt
 
-#: the timer's rhythm and how much of it is the thread's, s
-_INTERVAL, _YIELD = 0.010, 0.010
+#: the timer's rhythm, how much of it is the thread's, and how long a turn of taking in may last, s
+_INTERVAL, _YIELD, _TURN = 0.010, 0.010, 0.015
 
 Progress = Callable[[float, str], None]
 Task = Callable[[Progress, Callable[[], bool]], object]
@@ -32,11 +32,9 @@ class Worker:
         self._timer = qt.QTimer()
         self._timer.setInterval(round(1000 * _INTERVAL))
         self._timer.timeout.connect(self.poll)
-        self._handlers: dict[str, Callable] = {}
-
-    @property
-    def running(self) -> bool:
-        return self._thread is not None
+        self._pieces: Iterator[None] | None = None
+        self._polling = False
+        self.running = False
 
     @property
     def cancelled(self) -> bool:
@@ -45,17 +43,21 @@ class Worker:
     def start(
         self,
         task: Task,
-        done: Callable[[object], None],
-        failed: Callable[[Exception], None],
-        cancelled: Callable[[], None],
+        take: Callable[[object], Iterator[None] | None],
+        ended: Callable[[str, Exception | None], None],
         progress: Progress,
     ) -> None:
-        """Start; exactly one of done, failed and cancelled is called, on the main thread, after the last progress."""
+        """Start. On the main thread come the progress, then what `take(result)` does, then `ended`.
+
+        take: a generator's pieces are done in turns, and a cancellation leaves out those to come.
+        ended(outcome, error): "done", "failed" with what `task` or `take` raised, or "cancelled".
+        """
         if self.running:
             raise RuntimeError("a task is running")
+        self.running = True
         self._cancel = threading.Event()
         self._messages = queue.SimpleQueue()
-        self._handlers = {"done": done, "failed": failed, "progress": progress, "cancelled": cancelled}
+        self._take, self._ended, self._progress = take, ended, progress
         self._thread = threading.Thread(target=self._run, args=(task, self._messages, self._cancel), daemon=True)
         self._thread.start()
         self._timer.start()
@@ -76,10 +78,23 @@ class Worker:
         self._cancel.set()
 
     def poll(self) -> None:
-        """Let the thread run for a moment and hand over what it has said."""
+        """One turn: let the thread run for a moment, hand over what it has said, or take in some of its result."""
+        # a question asked inside a piece or a handler runs the event loop, and with it this timer
+        if self._polling or not self.running:
+            return
+        self._polling = True
+        try:
+            if self._thread is not None:
+                self._listen()
+            else:
+                self._take_in()
+        finally:
+            self._polling = False
+
+    def _listen(self) -> None:
         time.sleep(_YIELD)
         latest = None
-        while self.running:
+        while self._thread is not None:
             try:
                 kind, *values = self._messages.get_nowait()
             except queue.Empty:
@@ -87,20 +102,44 @@ class Worker:
             if kind == "progress":
                 latest = values
                 continue
-            self._finish()
-            # only the newest progress is worth showing, and none after the end
+            self._thread.join()
+            self._thread = None
             if self.cancelled:
-                self._handlers["cancelled"]()
+                self._end("cancelled")
+            elif kind == "failed":
+                self._end("failed", values[0])
             else:
-                self._handlers[kind](*values)
-            return
-        if latest is not None and not self.cancelled:
-            self._handlers["progress"](*latest)
+                self._pieces = self._taking(values[0])
+        # only the newest progress is worth showing, and none after the end
+        if latest is not None and self._thread is not None and not self.cancelled:
+            self._progress(*latest)
 
-    def _finish(self) -> None:
+    def _taking(self, result: object) -> Iterator[None]:
+        yield from self._take(result) or ()
+
+    def _take_in(self) -> None:
+        if self._pieces is None:
+            # in a turn of its own: what is in the scene by now is shown there
+            self._end("done")
+            return
+        until = time.monotonic() + _TURN
+        try:
+            while time.monotonic() < until:
+                if self.cancelled:
+                    self._pieces.close()
+                    self._end("cancelled")
+                    return
+                next(self._pieces)
+        except StopIteration:
+            self._pieces = None
+        except Exception as error:  # as in the thread
+            logging.getLogger(__name__).debug("the result was not taken in", exc_info=True)
+            self._end("failed", error)
+
+    def _end(self, outcome: str, error: Exception | None = None) -> None:
         self._timer.stop()
-        self._thread.join()
-        self._thread = None
+        self._pieces, self.running = None, False
+        self._ended(outcome, error)
 
     def wait(self) -> None:
         """Block until the task has ended and its end was handed over: for scripts, where no timer fires."""
