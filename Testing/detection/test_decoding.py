@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from CardiacValveLandmarksLib.models.decoding import consensus, decode
+from CardiacValveLandmarksLib.models.decoding import consensus, decode, published_decision
 from CardiacValveLandmarksLib.models.sampling import Window, triangle_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,3 +81,27 @@ def test_consensus_of_one_is_itself(weight):
     np.testing.assert_allclose(mean, 7.0)
     np.testing.assert_allclose(spread, 0)
     np.testing.assert_allclose(share, 1)
+
+
+def spot_at(row, column, sigma, height=0.8, shape=(96, 112)):
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    return height * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * sigma**2))
+
+
+@given(st.floats(15, 80), st.floats(15, 95), st.floats(2.0, 7.0))
+@settings(max_examples=40, deadline=None)
+def test_the_published_rule_takes_the_mean_of_the_half_maximum_blob(row, column, sigma):
+    """Any sigma, also one whose blob is wider than `decode` looks."""
+    found = published_decision(spot_at(row, column, sigma)[None])
+    np.testing.assert_allclose(found[0], [row, column], atol=0.3)
+
+
+def test_the_published_rule_takes_one_blob_only_and_says_absent():
+    two = spot_at(30, 30, 4.0) + spot_at(70, 80, 4.0, 0.6)  # the second is above half the maximum
+    weak = spot_at(30, 30, 4.0, 0.0999)
+    exact = np.zeros((96, 112))
+    exact[20:24, 50:53] = 0.1  # a landmark is there from 0.1 on
+    found = published_decision(np.stack([two, weak, exact, np.zeros((96, 112))])[None])
+    np.testing.assert_allclose(found[0, 0], [30, 30], atol=0.05)
+    np.testing.assert_allclose(found[0, 2], [21.5, 51])
+    assert np.isnan(found[0, [1, 3]]).all()

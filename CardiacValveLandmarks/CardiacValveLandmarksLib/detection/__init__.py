@@ -40,6 +40,8 @@ def detect(
         raise UsageError(f"view {view!r}: expected auto, {', '.join(VIEWS)}.")
     stated = view if view != "auto" else cine.view
     spec = resolve_model(model)
+    if spec.kind == "short-axis":
+        raise UsageError(f"{spec.id} finds short-axis points: use `cvl sax`.")
     runner = open_engine(spec.path, spec.architecture, engine, device, threads, checksum=spec.checksum)
     if spec.kind == "heatmap":
         from .heatmap import HeatmapDetector

@@ -10,8 +10,9 @@ import numpy as np
 from ..cine import Cine
 from ..errors import Cancelled
 from ..landmarks import N_LANDMARKS, VIEWS, in_view
-from ..models.decoding import decode
+from ..models.decoding import PRESENCE, decode, decode_blob
 from ..models.engine import Engine
+from ..models.intensity import scale_windows
 from ..models.sampling import Window
 from ..models.spec import ModelSpec
 from ..models.symmetries import IDENTITY, SETS, Symmetry
@@ -20,8 +21,6 @@ from .result import VIEW_CONFIDENCE, Cancel, Found, Progress
 
 #: pixel spacings (mm) that are tried where a file states none
 SPACINGS_TRIED = (1.0, 1.25, 1.5, 1.8)
-#: without a calibration: a landmark is present where the ensemble's heat-map reaches this (Xue 2021)
-PRESENCE = 0.1
 #: members of the ensemble further than this (mm) from its geometric median do not enter the mean
 CONSENSUS_MM = 8.0
 #: no landmark is further from its median place over the beat than this (mm); excursions reach about 25 in all
@@ -66,6 +65,8 @@ class HeatmapDetector:
         self.symmetries = SETS[spec.symmetries] if tta else (IDENTITY,)
         self.size = spec.input.size or (160, 160)
         self._progress, self._cancel = progress, cancel
+        # a model that was not calibrated is read by the published rule
+        self._decode = decode if spec.decision else decode_blob
         self._presence = spec.decision.presence if spec.decision else PRESENCE
         self._view_threshold = spec.decision.view if spec.decision else VIEW_CONFIDENCE
         self._channels = np.array([number - 1 for number in spec.landmarks])
@@ -154,7 +155,7 @@ class HeatmapDetector:
         """The window of the model's size around the heart, found on the whole image."""
         middle = (np.array(self.cine.shape) - 1) / 2
         extent = np.array(self.cine.shape) * spacing / (self.spec.input.spacing_mm or 1.0)
-        whole = tuple(int(min(_LARGEST, max(self.size[axis], -(-extent[axis] // 16) * 16))) for axis in (0, 1))
+        whole = tuple(int(max(self.size[axis], min(_LARGEST, -(-extent[axis] // 16) * 16))) for axis in (0, 1))
         near = self._window(spacing, middle, self.size, mirrored)
         if whole == self.size or self.spec.input.size is None:
             return near if whole == self.size else self._window(spacing, middle, whole, mirrored)
@@ -179,7 +180,8 @@ class HeatmapDetector:
         report: bool = False,
     ) -> _Look:
         symmetries = symmetries or self.symmetries
-        images = self._scale(window.images(self.cine.frames[frames]))
+        images = window.images(self.cine.frames[frames])
+        images = scale_windows(images, self.spec.input.intensity, self.spec.input.spacing_mm or 1.0)
         told = np.zeros((1, len(VIEWS)), np.float32)
         if view is not None:
             told[0, VIEWS.index(view)] = 1
@@ -201,7 +203,7 @@ class HeatmapDetector:
                     self._done += len(part)
                     self._progress(self._done, self._total)
             member = np.concatenate(maps)
-            peaks = decode(member)
+            peaks = self._decode(member)
             all_maps = all_maps + member / len(symmetries)
             all_positions.append(peaks.positions)
             all_peaks.append(peaks.peak)
@@ -210,14 +212,6 @@ class HeatmapDetector:
         return _Look(
             all_maps, np.stack(all_positions), np.stack(all_peaks), np.mean(all_views, axis=0) if all_views else None
         )
-
-    def _scale(self, images: np.ndarray) -> np.ndarray:
-        kind = self.spec.input.intensity
-        if kind == "percentile":
-            return np.clip(images / max(float(np.percentile(images, 99)), 1e-6), 0, 1.5).astype(np.float32)
-        axes = (0, 1, 2) if kind == "file" else (1, 2)
-        low, high = images.min(axes, keepdims=True), images.max(axes, keepdims=True)
-        return ((images - low) / np.maximum(high - low, 1e-6)).astype(np.float32)
 
     def _columns(self, view: str) -> np.ndarray:
         """Channels of the valve points of a view, those the model has."""
@@ -263,7 +257,7 @@ class HeatmapDetector:
     ) -> Found:
         frames, pixel_mm = self.cine.n_frames, self.spec.input.spacing_mm or 1.0
         reach = CONSENSUS_MM / pixel_mm
-        mean_maps = decode(self._within_reach(look.maps, pixel_mm))
+        mean_maps = self._decode(self._within_reach(look.maps, pixel_mm))
         # the ensemble's own maximum decides where its members split; the place is the mean of those that agree
         near = np.linalg.norm(look.positions - mean_maps.positions, axis=-1) <= reach
         weights = (look.peaks * near)[..., None]
@@ -307,7 +301,7 @@ class HeatmapDetector:
         """
         if len(maps) < MIN_FRAMES_FOR_REACH:
             return maps
-        peaks = decode(maps)
+        peaks = self._decode(maps)
         # ten counts a frame at most: a median weighted by the square of the peak, by repetition
         rows, columns = np.indices(maps.shape[-2:])
         limited = maps.copy()

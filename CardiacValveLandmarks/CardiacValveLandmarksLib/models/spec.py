@@ -13,8 +13,8 @@ from ..errors import ModelError
 from .cache import weights_folder
 
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
-KINDS = ("coordinates", "heatmap")
-INTENSITIES = ("file", "frame", "percentile")
+KINDS = ("coordinates", "heatmap", "short-axis")
+INTENSITIES = ("file", "frame", "percentile", "evened")
 SYMMETRIES = ("square", "rotations", "none")
 
 
@@ -24,7 +24,8 @@ class InputSpec:
 
     spacing_mm: pixel spacing images are resampled to, None: pixels as they are. size: (rows, columns) or None: any.
     intensity: "file" (whole cine's range to [0, 1]), "frame" (each frame's range), "percentile" (the cine divided
-    by the 99th percentile of the window shown, clipped to [0, 1.5]).
+    by the 99th percentile of the window shown, clipped to [0, 1.5]), "evened" (coil shading divided out, then each
+    frame's range).
     one_handed: trained without mirror images. view_input: takes the view as a second input.
     """
 

@@ -1,4 +1,4 @@
-"""Losses of the heat-map network. torch."""
+"""Losses of the heat-map networks. torch."""
 
 from __future__ import annotations
 
@@ -20,26 +20,45 @@ def gaussian_targets(landmarks: Tensor, size: tuple[int, int], sigma: float) -> 
     return torch.cat([peaks / total.clamp(min=1), (1 - total).clamp(min=0)], 1)
 
 
-def heatmap_loss(logits: Tensor, targets: Tensor, present: Tensor) -> dict[str, Tensor]:
-    """The terms of the loss. logits, targets (B, L + 1, H, W); present (B, L) bool.
+def pixel_divergence(log_p: Tensor, targets: Tensor, emphasis: float = 0.0) -> Tensor:
+    """KL divergence over the channels, mean over the pixels (Xue 2021). log_p, targets (B, L + 1, H, W).
 
-    pixels: KL divergence over the channels in each pixel (Xue 2021), landmark pixels weighted up, which are one in
-    a hundred. dice: soft Dice (Xue 2021) over the landmarks that are present. place: for each present landmark, KL
+    emphasis: how much more a pixel counts the more it belongs to a landmark; such pixels are one in a hundred.
+    """
+    divergence = -(targets * log_p).sum(1) - torch.special.entr(targets).sum(1)
+    weight = 1 + emphasis * (1 - targets[:, -1])
+    return (divergence * weight).sum() / weight.sum()
+
+
+def soft_dice(p: Tensor, targets: Tensor, present: Tensor) -> Tensor:
+    """1 - soft Dice (Xue 2021), mean over the landmarks that are there. p, targets (B, L, H, W); present (B, L)."""
+    overlap = (p * targets).sum((2, 3))
+    dice = 1 - (2 * overlap + 1e-2) / ((p * p).sum((2, 3)) + (targets * targets).sum((2, 3)) + 1e-2)
+    return (dice * present).sum() / present.sum().clamp(min=1)
+
+
+def heatmap_loss(logits: Tensor, targets: Tensor, present: Tensor) -> dict[str, Tensor]:
+    """The terms of the built-in model's loss. logits, targets (B, L + 1, H, W); present (B, L) bool.
+
+    pixels: pixel_divergence, landmark pixels weighted up. dice: soft_dice. place: for each present landmark, KL
     divergence over the pixels between its normalised target and normalised heat-map: it sharpens the position.
     """
     log_p = functional.log_softmax(logits, 1)
-    near = 1 - targets[:, -1]
-    entropy = torch.special.entr(targets).sum(1)
-    divergence = -(targets * log_p).sum(1) - entropy
-    weight = 1 + 12 * near
-    pixels = (divergence * weight).sum() / weight.sum()
-    p = log_p[:, :-1].exp()
-    t = targets[:, :-1]
-    overlap = (p * t).sum((2, 3))
-    dice = 1 - (2 * overlap + 1e-2) / ((p * p).sum((2, 3)) + (t * t).sum((2, 3)) + 1e-2)
-    flat_t = t.flatten(2)
+    flat_t = targets[:, :-1].flatten(2)
     flat_t = flat_t / flat_t.sum(-1, keepdim=True).clamp(min=1e-6)
     log_q = functional.log_softmax(log_p[:, :-1].flatten(2), -1)
     place = -(flat_t * log_q).sum(-1) - torch.special.entr(flat_t).sum(-1)
-    count = present.sum().clamp(min=1)
-    return {"pixels": pixels, "dice": (dice * present).sum() / count, "place": (place * present).sum() / count}
+    return {
+        "pixels": pixel_divergence(log_p, targets, emphasis=12.0),
+        "dice": soft_dice(log_p[:, :-1].exp(), targets[:, :-1], present),
+        "place": (place * present).sum() / present.sum().clamp(min=1),
+    }
+
+
+def published_loss(logits: Tensor, targets: Tensor, present: Tensor) -> dict[str, Tensor]:
+    """The loss of Xue et al. 2021: KL divergence and soft Dice, added. Arguments as in heatmap_loss."""
+    log_p = functional.log_softmax(logits, 1)
+    return {
+        "divergence": pixel_divergence(log_p, targets),
+        "dice": soft_dice(log_p[:, :-1].exp(), targets[:, :-1], present),
+    }
