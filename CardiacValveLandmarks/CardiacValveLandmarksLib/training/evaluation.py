@@ -323,12 +323,15 @@ def measure_table(comparison: Comparison, pair: str) -> Table:
     table = []
     for (name, view), (a, b, persons) in sorted(measure_pairs(comparison).items()):
         figures = asdict(bland_altman(a, b, persons))
-        row: dict[str, object] = {"pair": pair, "measure": name, "view": view}
-        row["unit"] = measure_unit(name, comparison.unit)
-        for key, value in figures.items():
-            if isinstance(value, tuple):
-                row[f"{key}_low"], row[f"{key}_high"] = value
-            else:
-                row["persons" if key == "groups" else key] = value
-        table.append(row)
+        figures["persons"] = figures.pop("groups")
+        named = {"pair": pair, "measure": name, "view": view, "unit": measure_unit(name, comparison.unit)}
+        table.append(named | flat(figures))
     return table
+
+
+def flat(row: Mapping[str, object]) -> dict[str, object]:
+    """A row with each interval in two columns, NAME_low and NAME_high."""
+    cells: dict[str, object] = {}
+    for key, value in row.items():
+        cells |= {f"{key}_low": value[0], f"{key}_high": value[1]} if isinstance(value, tuple) else {key: value}
+    return cells

@@ -18,8 +18,8 @@ _PAIRS = {
     READERS: ("#8a8f98", "reader 2 and reader 1"),
 }
 _COLUMNS = 3
-#: more panels than this no page shows; the rest is in measures.csv
-_MOST_PANELS = 12
+#: more measures than this no page shows; the rest is in measures.csv
+_MOST_MEASURES = 12
 
 
 def _png(figure) -> bytes:
@@ -93,20 +93,29 @@ def bland_altman_picture(evaluation: Evaluation) -> bytes | None:
     from matplotlib.figure import Figure
 
     pairs = {name: measure_pairs(pair) for name, pair in evaluation.pairs.items()}
-    found = [
-        (key, name, values)
-        for key in sorted({key for pair in pairs.values() for key in pair}, key=_by_interest)
+    keys = sorted({key for pair in pairs.values() for key in pair}, key=_by_interest)[:_MOST_MEASURES]
+    # with one comparison the measures fill the rows, with several each has a row
+    cells = [
+        (key, name, pairs[name][key]) if key in pairs[name] and len(pairs[name][key][0]) > 1 else None
+        for key in keys
         for name in pairs
-        if (values := pairs[name].get(key)) is not None and len(values[0]) > 1
     ]
-    if not found:
+    if len(pairs) == 1:
+        cells = [cell for cell in cells if cell is not None]
+    if not any(cells):
         return None
-    shown = found[: _MOST_PANELS * len(pairs)]
-    columns = len(pairs) if len(pairs) > 1 else min(_COLUMNS, len(shown))
-    rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(3.7 * columns, 2.7 * rows), layout="constrained")
+    columns = len(pairs) if len(pairs) > 1 else min(_COLUMNS, len(cells))
+    rows = -(-len(cells) // columns)
+    width, height = 3.7 * columns, 2.7 * rows
+    # fixed margins (inches): matplotlib's own layout takes longer than all the rest
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(0.65 / width, 0.5 / height, 1 - 0.1 / width, 1 - 0.3 / height, 0.22, 0.38)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, ((measure, view), name, (a, b, persons)) in zip(grid, shown, strict=False):
+    for axes, cell in zip(grid, cells + [None] * (len(grid) - len(cells)), strict=True):
+        if cell is None:
+            axes.set_axis_off()
+            continue
+        (measure, view), name, (a, b, persons) = cell
         unit, colour = measure_unit(measure, evaluation.unit), _PAIRS[name][0]
         figures = bland_altman(a, b, persons)
         words = measure.replace("_", " ").replace("lv ", "LV ")
@@ -123,7 +132,7 @@ def bland_altman_picture(evaluation: Evaluation) -> bytes | None:
                 axes.axhspan(low, high, color=_INK, alpha=0.08, linewidth=0)
             axes.annotate(
                 f"{value:+.1f}", (1, value), xycoords=("axes fraction", "data"), fontsize=8, color=_INK,
-                ha="right", va="bottom",
+                ha="right", va="bottom", bbox={"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.5},
             )  # fmt: skip
         # room for the upper figure
         low, high = axes.get_ylim()
@@ -131,8 +140,6 @@ def bland_altman_picture(evaluation: Evaluation) -> bytes | None:
         who = "1 person" if figures.groups == 1 else f"{figures.groups} persons"
         axes.set_xlabel(f"mean, {unit} ({figures.n} of {who})", fontsize=8, color=_SOFT)
         axes.set_ylabel(f"{name}, {unit}", fontsize=7.5, color=_SOFT)
-    for axes in grid[len(shown) :]:
-        axes.set_axis_off()
     return _png(figure)
 
 

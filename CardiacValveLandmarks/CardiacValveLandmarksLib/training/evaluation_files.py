@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import make_folder
 from .compare import Row
-from .evaluation import MODEL, Evaluation, Table
+from .evaluation import MODEL, Evaluation, Table, flat
 
 #: what may be written; a folder that has any of these keeps them unless told otherwise
 FILES = (
@@ -52,7 +52,7 @@ def write_evaluation(
         if table:
             contents[f"{name}.csv"] = _csv(table)
     if evaluation.calibration is not None:
-        contents["calibration.csv"] = _csv([_flat(asdict(part)) for part in evaluation.calibration.bins])
+        contents["calibration.csv"] = _csv([flat(asdict(part)) for part in evaluation.calibration.bins])
     contents["evaluation.json"] = to_json(evaluation, settings).encode()
     if pictures:
         from . import evaluation_charts as charts
@@ -93,16 +93,6 @@ def _plain(value):
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (str, int, bool)) else str(value)
-
-
-def _flat(row: Mapping[str, object]) -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in row.items():
-        if isinstance(value, tuple):
-            flat[f"{key}_low"], flat[f"{key}_high"] = value
-        else:
-            flat[key] = value
-    return flat
 
 
 def _csv(table: Table | Sequence[Mapping[str, object]], kind: type | None = None) -> bytes:
