@@ -20,23 +20,25 @@ def cines_of(study: Study, cines: Sequence[Cine]) -> Mapping[str, Cine]:
 
 
 def find_cines(study: Study, folder: str | os.PathLike) -> dict[str, Cine]:
-    """View -> its cine among those in a folder or file, told by size, times and place: names may have changed.
-
-    InputError where a view's images are not there, or where several cines could be them.
-    """
+    """View -> its cine among those in a folder or file. InputError as `cine_of`."""
     cines = scan(folder).cines
-    found = {}
-    for view in study.views:
-        fitting = [cine for cine in cines if _is_of(cine, view)]
-        if len(fitting) != 1:
-            raise InputError(
-                folder,
-                f"the images of the study's {view.view} ({view.n_frames} frames of {view.shape[0]} x {view.shape[1]})",
-                "none that fit" if not fitting else f"{len(fitting)} cines that could be they",
-                "Give the folder the study was made of.",
-            )
-        found[view.view] = fitting[0]
-    return found
+    return {view.view: cine_of(view, cines, folder) for view in study.views}
+
+
+def cine_of(view: StudyView, cines: Sequence[Cine], where: str | os.PathLike) -> Cine:
+    """The cine that a view of a study is of, told by size, times and place: names may have changed.
+
+    where: the cines were read, for errors. InputError where it is not among them, or where several could be it.
+    """
+    fitting = [cine for cine in cines if _is_of(cine, view)]
+    if len(fitting) != 1:
+        raise InputError(
+            where,
+            f"the images of the study's {view.view} ({view.n_frames} frames of {view.shape[0]} x {view.shape[1]})",
+            "none that fit" if not fitting else f"{len(fitting)} cines that could be they",
+            "Give the folder the study was made of.",
+        )
+    return fitting[0]
 
 
 def _is_of(cine: Cine, view: StudyView) -> bool:

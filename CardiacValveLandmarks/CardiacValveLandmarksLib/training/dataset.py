@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -209,12 +209,18 @@ def views_of(landmarks: np.ndarray) -> tuple[str | None, ...]:
     return tuple(next(iter(views)) if len(views) == 1 else None for views in common)
 
 
-def write_npz(path: str | os.PathLike, train: LabelledImages, test: LabelledImages | None = None) -> None:
+def write_npz(
+    path: str | os.PathLike,
+    train: LabelledImages,
+    test: LabelledImages | None = None,
+    extra: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Write the published form, with exact positions, views, spacing and patients beside it; reads back without loss.
 
+    extra: further arrays by key, which `read_npz` passes over.
     InputError: points outside their image or on one pixel, a patient in both halves, a place that cannot be written.
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = dict(extra or {})
     test = empty(train.shape) if test is None else test
     _check_halves(path, train, test)
     for half, data in (("train", train), ("test", test)):

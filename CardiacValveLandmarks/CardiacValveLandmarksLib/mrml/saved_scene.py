@@ -1,0 +1,35 @@
+"""Landmarks and images of a saved scene (`.mrb`), read into a scene of our own: in Slicer, or on slicer-core."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..cine import Cine
+from ..errors import InputError
+from ..landmarks import VIEWS, LandmarkSeries
+from .host import own_host
+from .logic import StudyLogic
+
+
+def read_scene(path: str | os.PathLike) -> list[list[tuple[Cine, LandmarkSeries]]]:
+    """The studies of a scene, each [(cine, landmarks)] with the landmarks as they stand, after all corrections.
+
+    Slicer's own scene is not touched. InputError: no scene that can be read, or one without landmarks.
+    """
+    path, scene = Path(path), own_host().scene
+    logic = StudyLogic(scene=scene)
+    try:
+        if not path.is_file() or not scene.ReadFromMRB(str(path), True):
+            raise InputError(path, "a scene saved by Slicer (.mrb)", "a file MRML cannot read", "Save it again.")
+        studies = []
+        for sequences in logic.studies():
+            logic.open(sequences)
+            views = [view for view in VIEWS if view in logic.views()]
+            studies.append([(logic.cine(view), logic.correction(view).current.replace(view=view)) for view in views])
+        if not studies:
+            raise InputError(path, "a scene with landmarks of this module", "none in it")
+        return studies
+    finally:
+        logic.cleanup()
+        scene.Clear(0)

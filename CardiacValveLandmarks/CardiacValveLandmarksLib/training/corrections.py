@@ -1,0 +1,190 @@
+"""What people corrected, as training data: studies, detections and saved scenes with the images they are of.
+
+A study's file holds no images; they are found among cines by place, size and times (study_images.py). A frame counts
+once a person decided something in it; its other points count for less (`label_weights`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..cine import Cine
+from ..detection.files import read_landmarks
+from ..errors import InputError
+from ..geometry import SliceGeometry
+from ..landmarks import LandmarkSeries, Provenance, view_mask
+from ..readers import scan
+from ..study import StudyView
+from ..study_images import cine_of
+from ..study_io import study_from_json
+
+#: how much points count that follow from a correction nearby, and those a person left as they were
+PROPAGATED, UNTOUCHED = 0.5, 0.2
+_EXPECTED = "a corrected study: study.json, NAME.json of cvl detect, .mrb, .npz of corrections, or a folder with them"
+
+
+@dataclass(frozen=True)
+class CorrectedCine:
+    """A cine and its landmarks as a person left them.
+
+    landmarks: of `cine`'s frames, with a view; MANUAL or PROPAGATED where a person decided, ABSENT without confidence
+    where a person marked the landmark as absent. patient: tells patients apart and names nobody.
+    """
+
+    cine: Cine
+    landmarks: LandmarkSeries
+    patient: str
+
+    def __post_init__(self) -> None:
+        if self.landmarks.view is None or self.landmarks.n_frames != self.cine.n_frames:
+            raise ValueError("landmarks: expected a view, and as many frames as the cine has")
+
+    @property
+    def view(self) -> str:
+        return self.landmarks.view
+
+
+def marked_absent(landmarks: LandmarkSeries) -> np.ndarray:
+    """(T, 11) bool: a person says that the landmark cannot be seen. A model that finds none gives its confidence."""
+    return ~landmarks.present & np.isnan(landmarks.confidence) & view_mask(landmarks.view)
+
+
+def label_weights(
+    landmarks: LandmarkSeries, propagated: float = PROPAGATED, untouched: float = UNTOUCHED
+) -> np.ndarray:
+    """(T, 11) in [0, 1]: how much each landmark of each frame counts as a label; a row of zeros: not at all.
+
+    1 where a person placed the point or marked it absent. A frame counts where there is such a point, or where
+    `propagated` > 0 and a correction nearby reached it; there the points that were left alone count `untouched`.
+    """
+    by_hand = (landmarks.provenance == Provenance.MANUAL) | marked_absent(landmarks)
+    reached = landmarks.provenance == Provenance.PROPAGATED
+    weights = np.where(by_hand, 1.0, np.where(reached, propagated, untouched))
+    counts = by_hand.any(1) | (reached.any(1) & (propagated > 0))
+    return weights * counts[:, None] * view_mask(landmarks.view)
+
+
+def is_corrected(landmarks: LandmarkSeries) -> bool:
+    """Whether a person decided anything."""
+    return landmarks.view is not None and bool(label_weights(landmarks).any())
+
+
+def read_corrections(path: str | os.PathLike, cines: str | os.PathLike | None = None) -> list[CorrectedCine]:
+    """The corrected cines of a study file, a detection's file, a saved scene, a dataset of corrections, or a folder.
+
+    cines: folder or file with the images, where the study does not say where they are or they have moved.
+    InputError: nothing was corrected, images are missing (it says which), or another kind of file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _read_folder(path, cines)
+    if not path.is_file():
+        raise InputError(path, _EXPECTED, "nothing there", "Check the path.")
+    if path.suffix == ".npz":
+        from .corrections_npz import read_corrections_npz
+
+        return read_corrections_npz(path)
+    if path.suffix == ".mrb":
+        from ..mrml.saved_scene import read_scene
+
+        return _corrected(path, [(cine, marks) for study in read_scene(path) for cine, marks in study])
+    if path.suffix != ".json":
+        raise InputError(path, _EXPECTED, f"a {path.suffix or 'nameless'} file")
+    return _corrected(path, _pairs_of_json(path, cines))
+
+
+def _read_folder(folder: Path, cines: str | os.PathLike | None) -> list[CorrectedCine]:
+    whole = next((folder / name for name in ("study.mrb", "study.json") if (folder / name).is_file()), None)
+    if whole is not None:
+        return read_corrections(whole, cines)
+    files = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(".mrk.json")]
+    if not files:
+        raise InputError(folder, _EXPECTED, "none of these in it")
+    pairs = [pair for path in files for pair in _pairs_of_json(path, cines)]
+    return _corrected(folder, pairs)
+
+
+def _corrected(path: Path, pairs: Sequence[tuple[Cine, LandmarkSeries]]) -> list[CorrectedCine]:
+    """Those of the pairs that a person corrected, all of one patient."""
+    corrected = [(cine, landmarks) for cine, landmarks in pairs if is_corrected(landmarks)]
+    if not corrected:
+        raise InputError(
+            path,
+            "landmarks that a person placed or marked as absent",
+            "automatic points only",
+            "Correct the landmarks in Slicer, then save the scene or export the study again.",
+        )
+    patient = _patient(corrected[0][0], path)
+    return [CorrectedCine(cine, landmarks, patient) for cine, landmarks in corrected]
+
+
+def _patient(cine: Cine, path: Path) -> str:
+    """The same for one patient's studies where the images tell, else one a study; it names nobody."""
+    if cine.patient_key:
+        return cine.patient_key
+    told = cine.study_uid or str(path.resolve())
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _pairs_of_json(path: Path, cines: str | os.PathLike | None) -> list[tuple[Cine, LandmarkSeries]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(path, _EXPECTED, str(error)) from error
+    if isinstance(content, dict) and "format" in content:
+        views = study_from_json(path).views
+    else:
+        views = (_view_of_detection(path, content),)
+    views = [view for view in views if view.landmarks.view is not None and is_corrected(view.landmarks)]
+    return [(_images(path, view, cines), view.landmarks) for view in views]
+
+
+def _view_of_detection(path: Path, content: object) -> StudyView:
+    """What NAME.json of a detection says of its cine, as a study would."""
+    landmarks = read_landmarks(path)
+    try:
+        facts = content["cine"]
+        place, times = facts["geometry"], facts["times_ms"]
+        geometry = place and SliceGeometry(
+            place["origin_lps_mm"],
+            place["axis0_lps_mm"],
+            place["axis1_lps_mm"],
+            np.nan if place["thickness_mm"] is None else place["thickness_mm"],
+        )
+        return StudyView(
+            view=landmarks.view,
+            name=facts["name"],
+            geometry=geometry or SliceGeometry([0, 0, 0], [1, 0, 0], [0, 1, 0]),
+            geometry_assumed=geometry is None,
+            shape=tuple(facts["shape"]),
+            times_ms=None if times is None else np.array(times, float),
+            rr_ms=np.nan if facts["rr_ms"] is None else facts["rr_ms"],
+            rr_source=facts["rr_source"],
+            phases=np.arange(facts["frames"]) / facts["frames"],
+            landmarks=landmarks,
+            recognised=landmarks.view,
+            recognised_confidence=landmarks.view_confidence,
+            stated=False,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(path, "the fields of detection.schema.json", f"{type(error).__name__}: {error}") from error
+
+
+def _images(path: Path, view: StudyView, cines: str | os.PathLike | None) -> Cine:
+    """The cine a view is of: among `cines`, else where the study says its images were read."""
+    what = f"{path.name}, {view.view} ({view.name})"
+    if cines is None and not view.source:
+        raise InputError(
+            what, "to be told where its images are", "a study that does not say", "Give their folder with --cines."
+        )
+    where = Path(cines if cines is not None else view.source)
+    if not where.exists():
+        raise InputError(what, f"its images at {where}", "nothing there", "Give their folder with --cines.")
+    return cine_of(view, scan(where).cines, where)
