@@ -29,7 +29,7 @@ from .study import Study, StudySettings, StudyView
 from .study_rings import build_rings
 from .study_views import Assigned, assign_views
 from .trajectory import Trajectory
-from .trajectory_fit import fit_view
+from .trajectory_fit import ViewPoints, fit_views
 
 #: RR that differ by more than this part of their mean are warned of
 _RR_TOLERANCE = 0.2
@@ -49,9 +49,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     _check_settings(settings)
     assignment = assign_views(entries, settings.views)
     doubts = list(assignment.doubts)
-    paths: dict[str, tuple[Trajectory, ...]] = {}
-    for one in assignment.views:
-        paths[one.view] = _fit(one, settings.order, doubts)
+    paths = _fit(assignment.views, settings.order, doubts)
     apex_direction, from_apex = apex_direction_of(assignment.views, paths, doubts)
     own = {view: _beat(trajectories, apex_direction) for view, trajectories in paths.items()}
     views = tuple(_study_view(one, own[one.view]) for one in assignment.views)
@@ -135,15 +133,18 @@ def _check_settings(settings: StudySettings) -> None:
         raise UsageError(f"breath-hold SD: expected 0 mm or more, found {settings.breathhold_sd_mm}.")
 
 
-def _fit(one: Assigned, order: int | None, doubts: list[str]) -> tuple[Trajectory, ...]:
-    cine = one.cine
-    rr = float("nan") if cine.rr_ms is None else cine.rr_ms
+def _fit(views: Sequence[Assigned], order: int | None, doubts: list[str]) -> dict[str, tuple[Trajectory, ...]]:
+    points = []
+    for one in views:
+        rr = float("nan") if one.cine.rr_ms is None else one.cine.rr_ms
+        points.append(ViewPoints(one.view, one.geometry, one.series, one.cine.phases, rr))
     try:
-        fit = fit_view(one.view, one.geometry, one.series, cine.phases, rr, order)
+        fits = fit_views(points, order)
     except ValueError as error:
-        raise UsageError(f"{one.view} ({cine.name}): {error}.") from error
-    doubts.extend(fit.doubts)
-    return fit.trajectories
+        raise UsageError(f"{error}.") from error
+    for fit in fits:
+        doubts.extend(fit.doubts)
+    return {one.view: fit.trajectories for one, fit in zip(views, fits, strict=True)}
 
 
 def apex_direction_of(views: Sequence[Assigned], paths: dict[str, tuple[Trajectory, ...]], doubts: list[str]):

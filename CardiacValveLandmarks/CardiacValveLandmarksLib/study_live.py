@@ -14,7 +14,7 @@ from .study import Study
 from .study_build import apex_direction_of, excursion_axis, moved_by
 from .study_rings import build_rings
 from .trajectory import Trajectory
-from .trajectory_fit import fit_view
+from .trajectory_fit import ViewPoints, fit_views
 
 
 class LiveStudy:
@@ -48,9 +48,13 @@ class LiveStudy:
         if known is None:
             return (), ()
         old = next((t for t in study.trajectories if t.view == view), None)
-        order = old.order if old is not None and old.order_given else None
-        fit = fit_view(view, known.geometry, series, known.phases, known.rr_ms, order)
-        new = fit.trajectories
+        # the other views tell this one's fit how a beat looks
+        points = [
+            ViewPoints(v.view, v.geometry, series if v is known else v.landmarks, v.phases, v.rr_ms)
+            for v in study.views
+        ]
+        fits = fit_views(points, study.settings.order)
+        new = next(fit.trajectories for v, fit in zip(study.views, fits, strict=True) if v is known)
         if old is not None:
             new = tuple(moved_by(replace(t, warp=old.warp), self._moves.get(view)) for t in new)
         others = tuple(t for t in study.trajectories if t.view != view)

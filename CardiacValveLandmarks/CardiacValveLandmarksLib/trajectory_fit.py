@@ -1,10 +1,12 @@
-"""Fitting the paths of one view's landmarks: robust periodic harmonics that share the beat's shape.
+"""Fitting the paths of landmarks: robust periodic harmonics that share the beat's shape.
 
-The landmarks of a view move with one heart: their curves over time are alike, whatever their size and direction.
-Each path is a harmonic series whose coefficients have a common prior covariance, learned from the view itself
-(empirical Bayes: a random-effects model fitted by expectation-maximisation; Laird and Ware, Biometrics 1982).
-That suppresses noise without blunting early filling as a lower order or a roughness penalty would. Outliers are
-met by Student-t weights (Lange, Little and Taylor, JASA 1989), points placed by hand are near-exact.
+All landmarks of an examination move with one heart: their curves over the beat are alike, whatever their size and
+direction. Each path is a harmonic series whose coefficients have a common prior covariance, learned from the views
+themselves (empirical Bayes: a random-effects model fitted by expectation-maximisation; Laird and Ware, Biometrics
+1982). That suppresses noise without blunting early filling as a lower order or a roughness penalty would. Nothing but
+this covariance goes from one view to another: where a view's beat runs otherwise, or its points are bad, the shared
+prior gets wider. Outliers are met by Student-t weights (Lange, Little and Taylor, JASA 1989), points placed by hand
+are near-exact.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 
 from .cine import Cine
 from .geometry import SliceGeometry
-from .landmarks import LANDMARKS, LandmarkSeries, Provenance
+from .landmarks import LANDMARKS, Landmark, LandmarkSeries, Provenance
 from .trajectory import Trajectory, harmonic_basis
 
 #: a point placed by hand weighs as this many automatic ones: the path passes it at a few per cent of the pull
@@ -24,12 +26,12 @@ MANUAL_WEIGHT = 400.0
 PROPAGATED_WEIGHT = 0.5
 _STUDENT_DOF = 5.0
 _ITERATIONS = 30
-#: how many landmarks' worth the smooth prior counts against what the view itself says
+#: how many landmarks' worth the smooth prior counts against what the views themselves say
 _SMOOTH_PRIOR_WEIGHT = 1.0
 #: the smallest scatter believed, mm: whole-pixel or made-up points must not make a point infinitely trusted
 _SMALLEST_NOISE_MM = 0.02
 MIN_FRAMES = 6
-#: longest stretch without a point that a path is carried over by the view's other landmarks, of the beat
+#: longest stretch without a point that a path is carried over by the other landmarks, of the beat
 LARGEST_GAP = 0.6
 MAX_ORDER = 6
 
@@ -66,77 +68,109 @@ def prior_weights(series: LandmarkSeries) -> np.ndarray:
     return np.where(provenance == Provenance.MANUAL, MANUAL_WEIGHT, weights)
 
 
-def fit_view(
-    view: str,
-    geometry: SliceGeometry,
-    series: LandmarkSeries,
-    phases: np.ndarray,
-    rr_ms: float = float("nan"),
-    order: int | None = None,
-) -> ViewFit:
-    """Paths of all landmarks of one cine.
+@dataclass(frozen=True)
+class ViewPoints:
+    """One cine's landmarks. phases: (T,) own phases. rr_ms: NaN where unknown."""
 
-    phases: (T,) own phases. rr_ms: NaN where unknown. order: harmonics, None: `default_order` of the frame count.
+    view: str
+    geometry: SliceGeometry
+    series: LandmarkSeries
+    phases: np.ndarray
+    rr_ms: float = float("nan")
+
+
+def fit_views(views: Sequence[ViewPoints], order: int | None = None) -> tuple[ViewFit, ...]:
+    """Paths of all landmarks of an examination's views, one ViewFit a view.
+
+    order: harmonics, None: `default_order` of each view's frame count. Views of the same order share their prior.
     A landmark needs MIN_FRAMES points and no gap beyond LARGEST_GAP; an order the points cannot carry is a ValueError.
     """
-    if order is not None and not 1 <= order <= (len(phases) - 1) // 2:
-        raise ValueError(f"order: expected 1…{(len(phases) - 1) // 2} for {len(phases)} frames, found {order}")
-    chosen = order or default_order(len(phases))
-    weights = prior_weights(series)
-    doubts = []
-    indices = []
-    for landmark in LANDMARKS:
-        count = int(series.present[:, landmark.index].sum())
-        if view not in landmark.views:
-            continue
+    parts = [_Part.of(view, order) for view in views]
+    for chosen in sorted({part.order for part in parts}):
+        together = [part for part in parts if part.order == chosen and part.indices]
+        if together:
+            _fit_together(together, chosen)
+    return tuple(part.fit(order is not None) for part in parts)
+
+
+def fit_view(view: ViewPoints, order: int | None = None) -> ViewFit:
+    """`fit_views` of one view alone."""
+    return fit_views([view], order)[0]
+
+
+def fit_cine(cine: Cine, series: LandmarkSeries, view: str, order: int | None = None) -> ViewFit:
+    """`fit_view` of a cine with a geometry."""
+    if cine.geometry is None:
+        raise ValueError("cine without geometry: no patient space")
+    return fit_view(ViewPoints(view, cine.geometry, series, cine.phases, _known(cine.rr_ms)), order)
+
+
+@dataclass
+class _Part:
+    """One view's share of a fit. indices: of the landmarks that have a path. result: (first row, the whole fit)."""
+
+    view: ViewPoints
+    order: int
+    indices: list[int]
+    doubts: list[str]
+    result: tuple[int, _Fit] | None = None
+
+    @classmethod
+    def of(cls, view: ViewPoints, order: int | None) -> _Part:
+        count = len(view.phases)
+        if order is not None and not 1 <= order <= (count - 1) // 2:
+            raise ValueError(f"{view.view}: order: expected 1…{(count - 1) // 2} for {count} frames, found {order}")
+        part = cls(view, order or default_order(count), [], [])
+        for landmark in LANDMARKS:
+            if view.view in landmark.views and part._determines(landmark):
+                part.indices.append(landmark.index)
+        return part
+
+    def _determines(self, landmark: Landmark) -> bool:
+        """Whether the points suffice for a path; what is to be said is added to the doubts."""
+        present, frames = self.view.series.present[:, landmark.index], len(self.view.phases)
+        name, count = f"{self.view.view} {landmark.name}", int(present.sum())
         if count < MIN_FRAMES:
-            state = "absent in all frames" if count == 0 else f"present in only {count} of {len(phases)} frames"
-            doubts.append(f"{view} {landmark.name}: {state}; it has no path (at least {MIN_FRAMES} frames needed).")
-            continue
-        gap = _largest_gap(phases[series.present[:, landmark.index]])
+            state = "absent in all frames" if count == 0 else f"present in only {count} of {frames} frames"
+            self.doubts.append(f"{name}: {state}; it has no path (at least {MIN_FRAMES} frames needed).")
+            return False
+        gap = _largest_gap(self.view.phases[present])
+        missing = f"{name}: no points over {100 * gap:.0f} % of the beat; "
         if gap > LARGEST_GAP:
-            doubts.append(
-                f"{view} {landmark.name}: no points over {100 * gap:.0f} % of the beat; it has no path "
-                f"(at most {100 * LARGEST_GAP:.0f} %)."
+            self.doubts.append(f"{missing}it has no path (at most {100 * LARGEST_GAP:.0f} %).")
+        elif gap > 0.2:
+            self.doubts.append(f"{missing}the path there follows the other landmarks and its band is wide.")
+        return gap <= LARGEST_GAP
+
+    def fit(self, order_given: bool) -> ViewFit:
+        trajectories, view, geometry = [], self.view, self.view.geometry
+        plane = np.stack([geometry.axis0, geometry.axis1]) / geometry.spacing[:, None]
+        basis = harmonic_basis(view.phases, self.order)
+        for offset, index in enumerate(self.indices):
+            first, fit = self.result
+            row = first + offset
+            coefficients = fit.coefficients[row] @ plane
+            coefficients[0] += geometry.origin
+            points = geometry.to_patient(view.series.positions[:, index])
+            trajectories.append(
+                Trajectory(
+                    landmark=LANDMARKS[index],
+                    view=view.view,
+                    coefficients=coefficients,
+                    order=self.order,
+                    order_given=order_given,
+                    rr_ms=float(view.rr_ms),
+                    covariance=fit.covariance[row],
+                    noise_covariance=fit.variance[row] * plane.T @ plane,
+                    phases=np.array(view.phases, dtype=np.float64),
+                    points=points,
+                    residuals=np.linalg.norm(points - basis @ coefficients, axis=-1),
+                    weights=fit.weights[row, : len(view.phases)],
+                    provenance=np.array(view.series.provenance[:, index]),
+                    effective_parameters=float(fit.effective[row]),
+                )
             )
-            continue
-        indices.append(landmark.index)
-        if gap > 0.2:
-            doubts.append(
-                f"{view} {landmark.name}: no points over {100 * gap:.0f} % of the beat; "
-                "the path there follows the view's other landmarks and its band is wide."
-            )
-    if not indices:
-        return ViewFit((), tuple(doubts))
-    plane = np.stack([geometry.axis0, geometry.axis1]) / geometry.spacing[:, None]
-    pixels = series.positions[:, indices].transpose(1, 0, 2)
-    manual = series.provenance[:, indices].T == Provenance.MANUAL
-    fit = _expectation_maximisation(pixels * geometry.spacing, weights[:, indices].T, ~manual, phases, chosen)
-    trajectories = []
-    points = geometry.to_patient(pixels)
-    basis = harmonic_basis(phases, chosen)
-    for j, index in enumerate(indices):
-        coefficients = fit.coefficients[j] @ plane
-        coefficients[0] += geometry.origin
-        trajectories.append(
-            Trajectory(
-                landmark=LANDMARKS[index],
-                view=view,
-                coefficients=coefficients,
-                order=chosen,
-                order_given=order is not None,
-                rr_ms=float(rr_ms),
-                covariance=fit.covariance[j],
-                noise_covariance=fit.variance[j] * plane.T @ plane,
-                phases=np.array(phases, dtype=np.float64),
-                points=points[j],
-                residuals=np.linalg.norm(points[j] - basis @ coefficients, axis=-1),
-                weights=fit.weights[j],
-                provenance=np.array(series.provenance[:, index]),
-                effective_parameters=float(fit.effective[j]),
-            )
-        )
-    return ViewFit(tuple(trajectories), tuple(doubts))
+        return ViewFit(tuple(trajectories), tuple(self.doubts))
 
 
 @dataclass(frozen=True)
@@ -150,27 +184,47 @@ class _Fit:
     effective: np.ndarray
 
 
-def _expectation_maximisation(
-    points: np.ndarray, prior: np.ndarray, robust: np.ndarray, phases: np.ndarray, order: int
-) -> _Fit:
-    """points (L, T, 2) mm in the plane, prior weights (L, T), robust (L, T) bool: may be met as an outlier."""
-    landmarks = len(points)
-    basis = harmonic_basis(phases, order)
-    size = basis.shape[1]
-    products = (basis[:, :, None] * basis[:, None, :]).reshape(len(phases), size * size)
-    points = np.where(prior[..., None] > 0, points, 0.0)
+def _fit_together(parts: Sequence[_Part], order: int) -> None:
+    """One fit of all landmarks of these views; frames that a shorter view does not have weigh nothing."""
+    frames = max(len(part.view.phases) for part in parts)
+    rows = sum(len(part.indices) for part in parts)
+    points, prior = np.zeros((rows, frames, 2)), np.zeros((rows, frames))
+    robust, bases = np.ones((rows, frames), bool), np.zeros((rows, frames, 2 * order + 1))
+    first = 0
+    for part in parts:
+        series, indices, count = part.view.series, part.indices, len(part.view.phases)
+        at = slice(first, first + len(indices)), slice(count)
+        weights = prior_weights(series)[:, indices].T
+        places = (series.positions[:, indices] * part.view.geometry.spacing).transpose(1, 0, 2)
+        points[at], prior[at] = np.where(weights[..., None] > 0, places, 0.0), weights
+        robust[at] = series.provenance[:, indices].T != Provenance.MANUAL
+        bases[at] = harmonic_basis(part.view.phases, order)
+        first += len(indices)
+    fit, first = _expectation_maximisation(points, prior, robust, bases), 0
+    for part in parts:
+        part.result = first, fit
+        first += len(part.indices)
+
+
+def _expectation_maximisation(points: np.ndarray, prior: np.ndarray, robust: np.ndarray, bases: np.ndarray) -> _Fit:
+    """points (L, T, 2) mm in the plane, prior weights (L, T), 0 absent, robust (L, T) bool: may be met as an outlier.
+
+    bases: (L, T, n) the harmonics at each landmark's own phases.
+    """
+    landmarks, frames, size = bases.shape
+    products = (bases[..., :, None] * bases[..., None, :]).reshape(landmarks, frames, size * size)
     #: fall-off of the beat's harmonics the shared prior starts from: a curve with a continuous velocity
-    falloff = np.repeat(np.arange(1, order + 1), 2) ** -4.0
+    falloff = np.repeat(np.arange(1, size // 2 + 1), 2) ** -4.0
     roughness = np.zeros((size, size))
     roughness[1:, 1:] = np.diag(0.05 / falloff)
     # scatter is judged on automatic points; where all were placed by hand, on these
     judged = (prior > 0) & (robust | ~(robust & (prior > 0)).any(1, keepdims=True))
 
     def solve(weights: np.ndarray, variance: np.ndarray, precision: np.ndarray):
-        normal = (weights @ products).reshape(landmarks, size, size)
+        normal = (weights[:, None] @ products).reshape(landmarks, size, size)
         scaled = np.linalg.inv(normal + variance[:, None, None] * precision)
-        coefficients = scaled @ (basis.T @ (weights[..., None] * points))
-        squares = ((points - basis @ coefficients) ** 2).sum(-1)
+        coefficients = scaled @ (bases.swapaxes(1, 2) @ (weights[..., None] * points))
+        squares = ((points - bases @ coefficients) ** 2).sum(-1)
         return normal, scaled, coefficients, squares
 
     weights = prior.copy()
@@ -188,7 +242,7 @@ def _expectation_maximisation(
         precision = np.zeros((size, size))
         precision[1:, 1:] = np.linalg.inv(shared)
         normal, scaled, coefficients, squares = solve(weights, variance, precision)
-        expected = squares + 2 * variance[:, None] * np.einsum("ti,lij,tj->lt", basis, scaled, basis)
+        expected = squares + 2 * variance[:, None] * ((bases @ scaled) * bases).sum(-1)
         outlying = (_STUDENT_DOF + 2) / (_STUDENT_DOF + expected * prior / variance[:, None]) / _T_WEIGHT
         weights = np.where(robust, prior * outlying, prior)
         correction = np.where((judged & robust).any(1), _T_SCATTER, 1.0)
@@ -208,12 +262,8 @@ def _largest_gap(phases: np.ndarray) -> float:
     return float(np.diff(ordered, append=ordered[0] + 1.0).max())
 
 
-def fit_cine(cine: Cine, series: LandmarkSeries, view: str, order: int | None = None) -> ViewFit:
-    """`fit_view` of a cine with a geometry."""
-    if cine.geometry is None:
-        raise ValueError("cine without geometry: no patient space")
-    rr = float("nan") if cine.rr_ms is None else cine.rr_ms
-    return fit_view(view, cine.geometry, series, cine.phases, rr, order)
+def _known(rr_ms: float | None) -> float:
+    return float("nan") if rr_ms is None else float(rr_ms)
 
 
 def order_text(trajectories: Sequence[Trajectory]) -> str:

@@ -8,7 +8,7 @@ import synthetic_truth as synthetic
 from CardiacValveLandmarksLib.alignment import PhaseWarp
 from CardiacValveLandmarksLib.landmarks import LandmarkSeries, Provenance
 from CardiacValveLandmarksLib.trajectory import harmonic_basis
-from CardiacValveLandmarksLib.trajectory_fit import default_order, fit_cine, order_text
+from CardiacValveLandmarksLib.trajectory_fit import ViewPoints, default_order, fit_cine, fit_views, order_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +58,40 @@ def test_paths_have_much_less_error_than_their_points(frames):
         for t in fitted(view, seed, frames=dict.fromkeys(("2CH", "3CH", "4CH"), frames)).trajectories
     ]
     assert np.sqrt(np.mean(np.square(errors))) < 0.6
+
+
+def together(seed, change=None, frames=25):
+    """(4CH paths fitted with the other views, fitted alone); `change` is done to the 2CH."""
+    entries = synthetic.make(seed, 1.0, frames=dict.fromkeys(("2CH", "3CH", "4CH"), frames)).entries
+    views = []
+    for cine, series in entries:
+        series = change(series) if change is not None and cine.name == "2ch" else series
+        views.append(ViewPoints(series.view, cine.geometry, series, cine.phases, cine.rr_ms))
+    return fit_views(views)[2].trajectories, fit_views(views[2:])[0].trajectories
+
+
+def spoilt(series):
+    """4 mm of noise, and a series that starts in mid-beat."""
+    noise = np.random.default_rng(0).normal(0, 4 / synthetic.SPACING, series.positions.shape)
+    return series.replace(positions=np.roll(series.positions, -9, axis=0) + noise)
+
+
+@pytest.mark.parametrize("change", [None, spoilt])
+def test_other_views_tell_how_a_beat_looks_and_bad_ones_do_no_harm(change):
+    errors = np.array(
+        [[np.mean([error(t) ** 2 for t in paths]) for paths in together(seed, change)] for seed in range(6)]
+    )
+    with_others, alone = np.sqrt(errors.mean(0))
+    assert with_others < (0.92 if change is None else 1.0) * alone
+
+
+def test_views_of_different_frame_counts_are_fitted_together():
+    entries = synthetic.make(2, 1.0).entries
+    views = [ViewPoints(s.view, c.geometry, s, c.phases, c.rr_ms) for c, s in entries]
+    for (cine, series), fit in zip(entries, fit_views(views), strict=True):
+        for t in fit.trajectories:
+            assert error(t, series.view) < 1.0
+            assert t.weights.shape == t.residuals.shape == t.phases.shape == (cine.n_frames,)
 
 
 def test_exact_points_are_followed_closely_and_stay_in_their_plane():
