@@ -19,8 +19,8 @@ from ..cine import Cine
 from ..errors import InputError
 from ..geometry import SliceGeometry
 from ..landmarks import N_LANDMARKS, LandmarkSeries
-from .corrections import CorrectedCine, label_weights
-from .dataset import PUBLISHED_SIZE, LabelledImages, empty, read_npz, split_by_patient, write_npz
+from .corrections import PROPAGATED, CorrectedCine, label_weights
+from .dataset import PUBLISHED_SIZE, LabelledImages, read_npz, write_npz
 
 #: arrays of each half: name -> shape after the number of images
 _COLUMNS: dict[str, tuple[int, ...]] = {
@@ -89,11 +89,15 @@ def _rows(
             }
             for name, value in row.items():
                 parts[name].append(value)
+    columns = {name: np.array(parts[name]).reshape(-1, *shape) for name, shape in _COLUMNS.items()}
     images = LabelledImages(
-        np.stack(parts["image"]), np.stack(parts["landmarks"]), parts["view"], np.stack(parts["Spacing"]),
+        np.array(parts["image"]).reshape(-1, size, size),
+        np.array(parts["landmarks"]).reshape(-1, N_LANDMARKS, 2),
+        parts["view"],
+        columns["Spacing"],
         parts["patient"],
-    )  # fmt: skip
-    return images, {name: np.array(parts[name]) for name in _COLUMNS}
+    )
+    return images, columns
 
 
 def _placed(frame: np.ndarray, corner: np.ndarray, size: int) -> np.ndarray:
@@ -107,7 +111,7 @@ def _placed(frame: np.ndarray, corner: np.ndarray, size: int) -> np.ndarray:
 
 
 def labelled_images(
-    corrected: Sequence[CorrectedCine], size: int = PUBLISHED_SIZE, propagated: float = 0.5
+    corrected: Sequence[CorrectedCine], size: int = PUBLISHED_SIZE, propagated: float = PROPAGATED
 ) -> LabelledImages:
     """The frames that count (`corrections.label_weights`) as (size, size) images of unchanged pixels."""
     return _rows(corrected, size, propagated)[0]
@@ -115,28 +119,21 @@ def labelled_images(
 
 def write_corrections_npz(
     path: str | os.PathLike,
-    corrected: Sequence[CorrectedCine],
-    *,
-    test_share: float = 0.1,
-    seed: int = 0,
-    propagated: float = 0.5,
+    train: Sequence[CorrectedCine],
+    test: Sequence[CorrectedCine] = (),
+    propagated: float = PROPAGATED,
 ) -> dict[str, int]:
-    """Write the frames that count; returns {"train": images, "test": images}. Of several patients some are for test.
+    """Write the frames that count; returns {"train": images, "test": images}.
 
-    test_share: of the patients. With one patient, or test_share 0, the test half has no images.
+    InputError: what `corner_of` and `dataset.write_npz` refuse, a patient in both halves among them.
     """
-    images, columns = _rows(corrected, PUBLISHED_SIZE, propagated)
-    test = np.zeros(len(images), bool)
-    if test_share and len(set(images.patients)) > 1:
-        _, held = split_by_patient(images, test_share, seed, path)
-        test = np.isin(images.patients, sorted(set(held.patients)))
-    extra = {
-        f"corrections{half}{name}": values[chosen]
-        for half, chosen in zip(_HALVES, (~test, test), strict=True)
-        for name, values in columns.items()
-    }
-    write_npz(path, images.take(~test), images.take(test) if test.any() else empty(images.shape), extra)
-    return {"train": int((~test).sum()), "test": int(test.sum())}
+    halves, extra = [], {}
+    for half, corrected in zip(_HALVES, (train, test), strict=True):
+        images, columns = _rows(corrected, PUBLISHED_SIZE, propagated)
+        halves.append(images)
+        extra |= {f"corrections{half}{name}": values for name, values in columns.items()}
+    write_npz(path, *halves, extra)
+    return {half.lower(): len(images) for half, images in zip(_HALVES, halves, strict=True)}
 
 
 def read_corrections_npz(path: str | os.PathLike) -> list[CorrectedCine]:
