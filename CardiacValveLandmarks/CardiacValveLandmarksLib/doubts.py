@@ -47,24 +47,27 @@ def smooth_paths(series: LandmarkSeries, phases: np.ndarray) -> np.ndarray:
     phases: (T,) in [0, 1).
     """
     paths = np.full(series.positions.shape, np.nan)
-    trust = np.where(series.provenance == Provenance.MANUAL, 10.0, 1.0) * series.present
-    for column in np.flatnonzero(series.present.any(0)):
-        present = series.present[:, column]
-        order = min(_ORDER, (int(present.sum()) - 1) // 4)
-        if order < 1:
-            continue
-        basis = harmonic_basis(phases, order)
-        points = np.where(present[:, None], series.positions[:, column], 0.0)
-        weights = trust[:, column].copy()
+    orders = np.minimum(_ORDER, (series.present.sum(0) - 1) // 4)
+    for order in np.unique(orders[orders >= 1]):
+        # landmarks of one order are fitted together
+        columns = np.flatnonzero(orders == order)
+        present = series.present[:, columns].T
+        trust = np.where(series.provenance[:, columns].T == Provenance.MANUAL, 10.0, 1.0) * present
+        points = np.where(present[..., None], series.positions[:, columns].transpose(1, 0, 2), 0.0)
+        basis = harmonic_basis(phases, int(order))
+        products = (basis[:, :, None] * basis[:, None, :]).reshape(len(phases), -1)
+        # a touch of ridge keeps a gap in the beat from swinging wildly
+        ridge = 1e-6 * np.eye(basis.shape[1])
+        weights, count = trust, present.sum(1)
+        middle = np.column_stack([(count - 1) // 2, count // 2])
         for _ in range(4):
-            weighted = basis * weights[:, None]
-            # a touch of ridge keeps a gap in the beat from swinging wildly
-            normal = weighted.T @ basis + 1e-6 * np.eye(basis.shape[1])
-            path = basis @ np.linalg.solve(normal, weighted.T @ points)
-            distance = np.linalg.norm(points - path, axis=1)
-            scale = max(1.5 * float(np.median(distance[present])), 1e-6)
-            weights = trust[:, column] * np.minimum(1.0, scale / np.maximum(distance, scale * 1e-9))
-        paths[:, column] = path
+            normal = (weights @ products).reshape(len(columns), *ridge.shape) + ridge
+            path = basis @ np.linalg.solve(normal, basis.T @ (weights[..., None] * points))
+            distance = np.linalg.norm(points - path, axis=2)
+            ordered = np.sort(np.where(present, distance, np.inf), axis=1)
+            scale = np.maximum(1.5 * np.take_along_axis(ordered, middle, axis=1).mean(1, keepdims=True), 1e-6)
+            weights = trust * np.minimum(1.0, scale / np.maximum(distance, scale * 1e-9))
+        paths[:, columns] = path.transpose(1, 0, 2)
     return paths
 
 
@@ -75,12 +78,16 @@ def path_distances(series: LandmarkSeries, cine: Cine, paths: np.ndarray | None 
     return np.linalg.norm((series.positions - paths) * spacing, axis=2)
 
 
-def find_doubts(series: LandmarkSeries, cine: Cine) -> list[Doubt]:
-    """The doubtful points of one cine, worst first. Distances are judged only where the pixel spacing is known."""
+def find_doubts(series: LandmarkSeries, cine: Cine, distances: np.ndarray | None = None) -> list[Doubt]:
+    """The doubtful points of one cine, worst first. Distances are judged only where the pixel spacing is known.
+
+    distances: `path_distances` where they are known already.
+    """
     columns = [landmark.index for landmark in (LANDMARKS if series.view is None else in_view(series.view))]
     signs = [_unsure(series), _missing(series)]
     if cine.spacing is not None:
-        signs += [_off_path(series, cine), _jumping(series, cine)]
+        distances = path_distances(series, cine) if distances is None else distances
+        signs += [_off_path(distances), _jumping(series, cine)]
         signs += [_narrow(series, cine.spacing, pair) for pair in _valve_pairs(columns)]
     strength = np.stack([np.nan_to_num(sign.strength) for sign in signs])
     worst, which = strength.max(0), strength.argmax(0)
@@ -112,8 +119,7 @@ def _missing(series: LandmarkSeries) -> _Sign:
     return _Sign(np.where(gap, 1.5, 0), lambda t, k: "missing here, present in most frames")
 
 
-def _off_path(series: LandmarkSeries, cine: Cine) -> _Sign:
-    distance = path_distances(series, cine)
+def _off_path(distance: np.ndarray) -> _Sign:
     return _Sign(distance / PATH_MM, lambda t, k: f"{distance[t, k]:.1f} mm off its smooth path")
 
 

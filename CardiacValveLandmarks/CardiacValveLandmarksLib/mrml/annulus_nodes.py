@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,22 +23,31 @@ ATTRIBUTE_VALVE = PREFIX + "Valve"
 ATTRIBUTE_ASSUMED = PREFIX + "Assumed"
 
 
-def show_rings(study: Study, owner: str, scene=None) -> dict[str, object]:
-    """Put the study's rings into the scene: {valve: closed curve node of the current phase}.
+def rings_in_pieces(study: Study) -> Generator[None, None, list[tuple[Annulus, object]]]:
+    """[(ring, its sequence of closed curves)] of a study, in no scene yet; pauses after each phase."""
+    made = []
+    for annulus in study.annuli:
+        made.append((annulus, (yield from _ring_sequence(annulus))))
+    return made
+
+
+def show_rings(rings: list[tuple[Annulus, object]], owner: str, scene) -> dict[str, object]:
+    """Put `rings_in_pieces` into the scene: {valve: closed curve node of the current phase}.
 
     owner: `LandmarkNodes.study` of the landmarks they come from; rings shown for it before are replaced, others stay.
     Node k of a ring is control point k - 1, locked. The index is the phase in percent of the common beat.
     """
-    scene = scene or slicer.mrmlScene
     remove_rings(owner, scene)
-    if not study.annuli:
+    if not rings:
         return {}
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Valve rings")
     browser.SetAttribute(ATTRIBUTE_KIND, KIND_BROWSER)
     browser.SetNodeReferenceID(ROLE_STUDY, owner)
     curves = {}
-    for annulus in study.annuli:
-        sequence = _ring_sequence(annulus, owner, scene)
+    for annulus, frames in rings:
+        frames.SetName(scene.GenerateUniqueName(frames.GetName()))
+        sequence = scene.AddNode(frames)
+        sequence.SetNodeReferenceID(ROLE_STUDY, owner)
         if browser.GetMasterSequenceNode() is None:
             browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
         curve = make_proxy(sequence, browser)
@@ -101,29 +110,31 @@ class PhaseFollower:
         self._observed.clear()
 
 
-def _ring_sequence(annulus: Annulus, owner: str, scene):
-    name = f"{annulus.valve} ring" + (" (assumed shape)" if annulus.assumed else "")
-    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+def _ring_sequence(annulus: Annulus) -> Generator[None, None, object]:
+    sequence = slicer.vtkMRMLSequenceNode()
+    sequence.SetName(f"{annulus.valve} ring" + (" (assumed shape)" if annulus.assumed else ""))
     sequence.SetIndexName("phase")
     sequence.SetIndexUnit("%")
     sequence.SetIndexType(sequence.NumericIndex)
-    for name_, value in (
+    for name, value in (
         (ATTRIBUTE_KIND, KIND),
         (ATTRIBUTE_VERSION, str(SCENE_VERSION)),
         (ATTRIBUTE_VALVE, annulus.valve),
         (ATTRIBUTE_ASSUMED, "yes" if annulus.assumed else "no"),
     ):
-        sequence.SetAttribute(name_, value)
-    sequence.SetNodeReferenceID(ROLE_STUDY, owner)
+        sequence.SetAttribute(name, value)
     curve = slicer.vtkMRMLMarkupsClosedCurveNode()
-    curve.SetName(name)
+    curve.SetName(sequence.GetName())
     curve.SetCurveTypeToLinear()
+    modifying = curve.StartModify()
     for number in range(annulus.nodes.shape[1]):
         curve.AddControlPoint(0.0, 0.0, 0.0, f"{annulus.valve} {number + 1}")
+    curve.EndModify(modifying)
     curve.SetLocked(True)
     for phase, nodes in zip(annulus.phases, flip(annulus.nodes), strict=True):
         slicer.util.updateMarkupsControlPointsFromArray(curve, nodes)
         sequence.SetDataNodeAtValue(curve, f"{100 * phase:.9g}")
+        yield
     return sequence
 
 

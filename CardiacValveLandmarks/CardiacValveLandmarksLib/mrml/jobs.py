@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from ..cine import Cine
-from ..errors import InputError
-from ..landmarks import LandmarkSeries, Provenance, view_mask
+from ..errors import InputError, UsageError
+from ..landmarks import VIEWS, LandmarkSeries, Provenance, view_mask
 from .cine_nodes import pixels_of
+from .scene import in_scene
 
 #: progress(fraction done in [0, 1], what is being done in words)
 Progress = Callable[[float, str], None]
@@ -48,6 +49,21 @@ class Detected:
 
     job: Job
     result: DetectionLike
+
+
+def chosen_cines(sequences: Mapping[str, object]) -> dict[str, object]:
+    """{view: sequence node} checked, in the order of `VIEWS`; views with None are left out. UsageError, InputError."""
+    chosen = {view: sequence for view, sequence in sequences.items() if sequence is not None}
+    if not chosen:
+        raise UsageError("no cine given: expected {'4CH': sequence node, …}")
+    for view, sequence in chosen.items():
+        if view not in VIEWS:
+            raise UsageError(f"view {view!r}: expected one of {', '.join(VIEWS)}")
+        if not in_scene(sequence) or not sequence.IsA("vtkMRMLSequenceNode"):
+            raise InputError(view, "a sequence node of the scene", repr(sequence)[:80], "Select the cine again.")
+    if len({sequence.GetID() for sequence in chosen.values()}) < len(chosen):
+        raise UsageError("one cine was given for two views. Select a cine of its own for each.")
+    return {view: chosen[view] for view in VIEWS if view in chosen}
 
 
 def run_jobs(

@@ -17,24 +17,26 @@ import slicer
 
 from ..cine import Cine
 from ..correction import DEFAULT_SPREAD, Correction
-from ..doubts import path_distances
-from ..errors import CvlError, InputError, UsageError
+from ..errors import CvlError, UsageError
 from ..landmarks import VIEWS, LandmarkSeries
-from .cine_nodes import cine_from_sequence, sequence_from_cine
-from .jobs import Cancel, Detected, Detector, Job, Progress, assign_views_of, run_jobs
+from .annulus_nodes import rings_in_pieces
+from .detection_logic import DetectionLogic
+from .jobs import Cancel, Detected, Detector, Progress, chosen_cines
 from .landmark_frames import ras_of
 from .landmark_nodes import landmark_number, studies_in
+from .look import Look
 from .pieces import in_one_go
 from .review import Change, Review, watch_scene
-from .scene import flip, in_scene
+from .scene import flip
 from .shown_study import ShownStudy, export_entries
 from .taking_in import take_in
 
 if TYPE_CHECKING:
+    from ..measurements import Measure
     from ..study import Study, StudySettings
 
 
-class StudyLogic:
+class StudyLogic(DetectionLogic):
     """Detect, review, measure and export one study at a time; switching keeps each study's history.
 
     detector: instead of `detection.detect`. scene: instead of the application's.
@@ -43,8 +45,7 @@ class StudyLogic:
     """
 
     def __init__(self, detector: Detector | None = None, scene=None) -> None:
-        self._detector = detector
-        self._scene = scene or slicer.mrmlScene
+        DetectionLogic.__init__(self, detector, scene or slicer.mrmlScene)
         self._reviews: dict[tuple[tuple[str, str], ...], Review] = {}
         self._review: Review | None = None
         # the open study's cines, those without landmarks too
@@ -52,7 +53,6 @@ class StudyLogic:
         self._callbacks: list[Callable[[Change], None]] = []
         self._spread = DEFAULT_SPREAD
         self._shown = ShownStudy(self._scene)
-        self.messages: list[str] = []
         self.kept = 0
         self._end_watch = watch_scene(self._scene, self._node_removed, self.close)
 
@@ -61,57 +61,7 @@ class StudyLogic:
         self.close()
         self._end_watch()
 
-    @property
-    def usesModels(self) -> bool:
-        """Whether detection runs a model of the catalogue, and not a detector given by the caller."""
-        return self._detector is None
-
     # --- studies
-
-    def loadFolder(self, path: str | os.PathLike, progress: Progress | None = None, cancel: Cancel | None = None):
-        """Read the cines in a folder or file into the scene and recognise their views: {view: sequence node}.
-
-        Cines of which no view could be told, or whose view another shows better, are loaded too; `messages` names
-        them and what was skipped. Nothing is added to the scene where an error is raised or it is cancelled.
-        """
-        from ..readers import scan
-
-        found = scan(path)
-        assigned = self._assign(found.cines, progress, cancel)
-        self.messages += [f"skipped {s.source}: expected {s.expected}, found {s.found}" for s in found.skipped]
-        sequences = {}
-        for index, cine in enumerate(found.cines):
-            view = next((v for v, chosen in assigned.items() if chosen == index), None)
-            sequence = sequence_from_cine(cine.replace(view=view), self._scene)
-            if view is not None:
-                sequences[view] = sequence
-        return {view: sequences[view] for view in VIEWS if view in sequences}
-
-    def findViews(self, sequences: Sequence, progress: Progress | None = None, cancel: Cancel | None = None):
-        """Recognise which of these cines in the scene show the long-axis views: {view: sequence node}."""
-        cines = [cine_from_sequence(sequence) for sequence in sequences]
-        assigned = self._assign(cines, progress, cancel)
-        return {view: sequences[assigned[view]] for view in VIEWS if view in assigned}
-
-    def _assign(self, cines: Sequence[Cine], progress: Progress | None, cancel: Cancel | None) -> dict[str, int]:
-        """View -> index of the cine that shows it best. The rest is named in `messages`."""
-        return self.assignViews(self.recognise([("", cine) for cine in cines], progress=progress, cancel=cancel))
-
-    def recognise(
-        self,
-        cines: Sequence[tuple[str, Cine]],
-        model: str = "phantom-heatmap",
-        progress: Progress | None = None,
-        cancel: Cancel | None = None,
-    ) -> list[Detected]:
-        """Look which view each (sequence node ID, cine) shows. Touches no node: may run in a worker thread."""
-        jobs = [Job("auto", node_id, cine.replace(view=None)) for node_id, cine in cines]
-        return self.compute(jobs, model, progress, cancel)
-
-    def assignViews(self, recognised: Sequence[Detected]) -> dict[str, int]:
-        """View -> index of what shows it best, of what `recognise` gave. The rest is named in `messages`."""
-        chosen, self.messages = assign_views_of(recognised)
-        return chosen
 
     def open(self, sequences: Mapping[str, object]) -> None:
         """Make these cines, {view: sequence node}, the study that all other calls work on.
@@ -119,7 +69,7 @@ class StudyLogic:
         Landmarks they have in the scene (saved ones too) are taken up with all that is known of them. A study opened
         before keeps its undo history as long as its landmarks stay as they were.
         """
-        sequences = self._checked(sequences)
+        sequences = chosen_cines(sequences)
         key = tuple(sorted((view, sequence.GetID()) for view, sequence in sequences.items()))
         review = self._reviews.get(key)
         if review is not None and review is self._review:
@@ -197,27 +147,6 @@ class StudyLogic:
         jobs = self.prepare(sequences)
         return self.apply(self.compute(jobs, model, progress, cancel, **options), keepManual)
 
-    def prepare(self, sequences: Mapping[str, object]) -> list[Job]:
-        """First third of `detect`, main thread: copies of the cines. Changes nothing."""
-        return [
-            Job(view, sequence.GetID(), cine_from_sequence(sequence, view))
-            for view, sequence in self._checked(sequences).items()
-        ]
-
-    def compute(
-        self,
-        jobs: Sequence[Job],
-        model: str = "phantom-heatmap",
-        progress: Progress | None = None,
-        cancel: Cancel | None = None,
-        **options,
-    ) -> list[Detected]:
-        """Second third: the detection itself. Touches no node: may run in a worker thread, as may its callbacks."""
-        detector = self._detector
-        if detector is None:
-            from ..detection import detect as detector
-        return run_jobs(detector, jobs, model, progress, cancel, **options)
-
     def apply(self, detected: Sequence[Detected], keepManual: bool = True) -> dict[str, object]:
         """Last third, main thread: the landmarks into the scene, as one step. {view: fiducial node}.
 
@@ -275,7 +204,7 @@ class StudyLogic:
 
     def startManual(self, sequences: Mapping[str, object]) -> dict[str, object]:
         """Open cines for placing points by hand, without a detection: {view: fiducial node}."""
-        sequences = self._checked(sequences)
+        sequences = chosen_cines(sequences)
         self.open(sequences)
         for view, sequence in sequences.items():
             self._current().start(view, sequence)
@@ -340,8 +269,13 @@ class StudyLogic:
 
     def pathDistances(self, view: str) -> np.ndarray:
         """(T, 11) mm from each point to its landmark's smooth path; NaN where absent."""
+        return self.look(view).distances
+
+    def look(self, view: str) -> Look:
+        """Smooth paths, distances from them and doubts of a view as it stands."""
         review = self._current()
-        return path_distances(review.state[view].current, review.view(view).cine)
+        review.view(view)
+        return review.look(view)
 
     def addCallback(self, callback: Callable[[Change], None]) -> None:
         """Call `callback(change)` whenever landmarks change, by a call, a drag, undo or a loaded scene."""
@@ -361,8 +295,7 @@ class StudyLogic:
     def studyInput(self) -> list[tuple[Cine, LandmarkSeries]]:
         """What `study` is built of; immutable, so that a worker thread may build it."""
         review = self._current()
-        if not self.views():
-            raise UsageError("no landmarks in this study. Run the detection first.")
+        self._owner()
         return [(review.view(view).cine, review.state[view].current) for view in self.views()]
 
     def showStudy(self, study: Study | None = None) -> dict[str, object]:
@@ -371,10 +304,29 @@ class StudyLogic:
         "mitral", "tricuspid", "aortic": closed curves that follow the phase of the view stepped last; "measures",
         "curves": tables; "chart": plot chart. What was shown for this study before is replaced.
         """
-        study = self.study() if study is None else study
+        return in_one_go(self.showStudyInPieces(self.study() if study is None else study))
+
+    def showStudyInPieces(self, study: Study) -> Generator[None, None, dict[str, object]]:
+        """`showStudy` with pauses for an event loop. Stopped at any of them, the scene is as it was."""
+        owner = self._owner()
+        rings = yield from rings_in_pieces(study)
+        if self._owner() != owner:
+            raise UsageError("another study was opened meanwhile. Measure again.")
+        return self._shown.show(study, rings, owner, {view: self.browserNode(view) for view in self.views()})
+
+    def followDrag(self, view: str) -> dict[str, Measure]:
+        """What the study shown last would measure with a view's landmarks as they stand: {key: Measure}.
+
+        Takes milliseconds, and brings the tables and the plot up to date, but not the rings and what rests on them;
+        uncertainties are NaN. {} where no study is shown.
+        """
+        return self._shown.follow(view, self.correction(view).current)
+
+    def _owner(self) -> str:
         review = self._current()
-        owner = next(review.view(view).nodes.study for view in self.views())
-        return self._shown.show(study, owner, {view: self.browserNode(view) for view in self.views()})
+        if not self.views():
+            raise UsageError("no landmarks in this study. Run the detection first.")
+        return review.view(self.views()[0]).nodes.study
 
     def export(
         self, folder: str | os.PathLike, formats: Sequence[str], settings: StudySettings | None = None
@@ -396,26 +348,10 @@ class StudyLogic:
             self.open(studies[0])
         return self._review
 
-    def _checked(self, sequences: Mapping[str, object]) -> dict[str, object]:
-        chosen = {view: sequence for view, sequence in sequences.items() if sequence is not None}
-        if not chosen:
-            raise UsageError("no cine given: expected {'4CH': sequence node, …}")
-        for view, sequence in chosen.items():
-            if view not in VIEWS:
-                raise UsageError(f"view {view!r}: expected one of {', '.join(VIEWS)}")
-            if not in_scene(sequence) or not sequence.IsA("vtkMRMLSequenceNode"):
-                raise InputError(view, "a sequence node of the scene", repr(sequence)[:80], "Select the cine again.")
-        if len({sequence.GetID() for sequence in chosen.values()}) < len(chosen):
-            raise UsageError("one cine was given for two views. Select a cine of its own for each.")
-        return {view: chosen[view] for view in VIEWS if view in chosen}
-
     def _node_removed(self, node) -> None:
         """A cine or landmark sequence was deleted: its view is forgotten, the others go on."""
         for review in self._reviews.values():
-            for view, reviewed in list(review.views.items()):
-                nodes = reviewed.nodes
-                if node is nodes.image_sequence or node is nodes.sequence or node is nodes.browser:
-                    review.drop(view)
+            review.forget(node)
 
     def _changed(self, change: Change) -> None:
         for callback in list(self._callbacks):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 import vtk
+from vtk.util import numpy_support
 
 from .scene import ATTRIBUTE_KIND, ROLE_STUDY, owned
 
 if TYPE_CHECKING:
-    from ..measurements import Curve
+    from ..measurements import Curve, Measure
     from ..study import Study
 
 KIND_MEASURES = "measures"
@@ -56,6 +58,25 @@ def show_measures(study: Study, owner: str, scene=None) -> dict[str, object]:
     columns = {"phase, %": 100 * study.phases} | {_column(curve): curve.values for curve in study.curves}
     _fill(curves, columns)
     return {"measures": measures, "curves": curves, "chart": _chart(study, curves, owner, scene)}
+
+
+def update_measures(tables: Mapping[str, object], measures: Sequence[Measure], curves: Sequence[Curve]) -> None:
+    """Write these into the tables of `show_measures`, where they have a place; the others stay."""
+    table = tables["measures"].GetTable()
+    keys, values, spreads = (table.GetColumnByName(name) for name in ("key", "value", "SD"))
+    rows = {keys.GetValue(row): row for row in range(keys.GetNumberOfValues())}
+    for measure in measures:
+        if measure.key in rows:
+            values.SetValue(rows[measure.key], measure.value)
+            spreads.SetValue(rows[measure.key], measure.uncertainty)
+    table.Modified()
+    table = tables["curves"].GetTable()
+    for curve in curves:
+        column = table.GetColumnByName(_column(curve))
+        if column is not None:
+            numpy_support.vtk_to_numpy(column)[:] = curve.values
+            column.Modified()
+    table.Modified()
 
 
 def _note(measure) -> str:

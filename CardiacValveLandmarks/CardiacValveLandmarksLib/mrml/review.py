@@ -15,12 +15,13 @@ import vtk
 
 from ..cine import Cine
 from ..correction import DEFAULT_SPREAD, Correction, History
-from ..doubts import Doubt, find_doubts
+from ..doubts import Doubt
 from ..errors import InputError, UsageError
 from ..landmarks import LandmarkSeries
 from .cine_nodes import cine_from_sequence, scene_geometry
 from .landmark_frames import Marks
 from .landmark_nodes import LandmarkNodes, frames_in_pieces
+from .look import Look
 from .pieces import in_one_go
 
 State = Mapping[str, Correction]
@@ -43,10 +44,8 @@ class Prepared:
     """
 
     sequence: object
-    cine: Cine
     base: Correction | None
-    correction: Correction
-    doubts: list[Doubt]
+    look: Look
     frames: object
 
 
@@ -70,7 +69,7 @@ class Review:
         self._live: State | None = None
         self._drag: tuple[str, int] | None = None
         self._writing = False
-        self._doubts: dict[str, tuple[Correction, list[Doubt]]] = {}
+        self._looks: dict[str, Look] = {}
         # what the scene shows as doubtful
         self._marked: dict[str, Marks] = {}
         self._observations: dict[str, tuple[object, list[int]]] = {}
@@ -80,14 +79,17 @@ class Review:
         """View -> Correction, with a drag under way already in it."""
         return self.history.state if self._live is None else self._live
 
-    def doubts(self, view: str) -> list[Doubt]:
-        """The doubtful points of a view as it stands, worst first; found once for each state."""
+    def look(self, view: str) -> Look:
+        """Smooth paths and doubts of a view as it stands, found once for each state."""
         correction = self.state[view]
-        known = self._doubts.get(view)
-        if known is None or known[0] is not correction:
-            known = (correction, find_doubts(correction.current, self.views[view].cine))
-            self._doubts[view] = known
-        return known[1]
+        known = self._looks.get(view)
+        if known is None or known.correction is not correction:
+            known = self._looks[view] = Look(correction, self.views[view].cine)
+        return known
+
+    def doubts(self, view: str) -> list[Doubt]:
+        """The doubtful points of a view as it stands, worst first."""
+        return self.look(view).doubts
 
     def _marks(self, view: str) -> Marks:
         return _marks_of(self.doubts(view))
@@ -130,11 +132,12 @@ class Review:
         """`change` made ready for `take`, in pieces. The scene is not touched."""
         base = self.base(view, sequence)
         correction = change(_nothing(cine, view) if base is None else base)
-        doubts = find_doubts(correction.current, cine)
+        look = Look(correction, cine)
+        marks = _marks_of(look.doubts)
         yield
         geometry = scene_geometry(sequence)
-        frames = yield from frames_in_pieces(sequence, correction, view, geometry, _marks_of(doubts))
-        return Prepared(sequence, cine, base, correction, doubts, frames)
+        frames = yield from frames_in_pieces(sequence, correction, view, geometry, marks)
+        return Prepared(sequence, base, look, frames)
 
     def take(self, prepared: Mapping[str, Prepared]) -> None:
         """One step: what was prepared into the scene. Views that had nothing are all absent in the past."""
@@ -149,19 +152,19 @@ class Review:
                 else:
                     study = next((other.nodes.study for other in self.views.values()), None)
                     nodes = LandmarkNodes.create(one.sequence, one.frames, view, geometry, study)
-            self._take_in(view, ReviewedView(one.cine, nodes), _nothing(one.cine, view))
+            self._take_in(view, ReviewedView(one.look.cine, nodes), _nothing(one.look.cine, view))
         before = self.history.state
-        changes = {view: one.correction for view, one in prepared.items() if one.correction != before[view]}
+        changes = {view: one.look.correction for view, one in prepared.items() if one.look.correction != before[view]}
         if not changes:
             return
         self.history.push({**before, **changes})
         for view in changes:
             one = prepared[view]
-            self._doubts[view], self._marked[view] = (one.correction, one.doubts), _marks_of(one.doubts)
+            self._looks[view], self._marked[view] = one.look, _marks_of(one.look.doubts)
             if view not in new:
                 with self._writes():
                     self.views[view].nodes.replace(one.frames, view)
-            self._notify(Change(view, tuple(range(one.correction.n_frames))))
+            self._notify(Change(view, tuple(range(one.look.correction.n_frames))))
 
     def _take_in(self, view: str, reviewed: ReviewedView, correction: Correction) -> None:
         self.views[view] = reviewed
@@ -176,10 +179,16 @@ class Review:
         self._unobserve(view)
         if self._drag is not None and self._drag[0] == view:
             self._drag = self._live = None
-        for known in (self.views, self._doubts, self._marked):
+        for known in (self.views, self._looks, self._marked):
             known.pop(view, None)
         self.history.amend(lambda state: {key: value for key, value in state.items() if key != view})
         self._notify(Change(None, ()))
+
+    def forget(self, node) -> None:
+        """Drop the views that a node taken out of the scene was part of."""
+        for view, reviewed in list(self.views.items()):
+            if node in (reviewed.nodes.image_sequence, reviewed.nodes.sequence, reviewed.nodes.browser):
+                self.drop(view)
 
     def view(self, view: str) -> ReviewedView:
         """A view with living nodes. UsageError where there is none, InputError where its nodes were deleted."""

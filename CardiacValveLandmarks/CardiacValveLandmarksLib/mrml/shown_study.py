@@ -10,35 +10,57 @@ from typing import TYPE_CHECKING
 from ..cine import Cine
 from ..landmarks import LandmarkSeries
 from .annulus_nodes import PhaseFollower, phase_items, rings_browser, show_rings
-from .measure_nodes import show_measures
+from .measure_nodes import show_measures, update_measures
+from .scene import in_scene
 
 if TYPE_CHECKING:
+    from ..measurements import Measure
     from ..study import Study, StudySettings
 
 
 class ShownStudy:
-    """The study whose nodes follow the views, one at a time."""
+    """The study whose nodes follow the views, and a point that is dragged in one of them; one at a time."""
 
     def __init__(self, scene) -> None:
         self._scene = scene
         self._follower: PhaseFollower | None = None
+        self._study: Study | None = None
+        self._live = None
+        self._tables: dict[str, object] = {}
 
-    def show(self, study: Study, owner: str, browsers: Mapping[str, object]) -> dict[str, object]:
-        """`StudyLogic.showStudy`. owner: `LandmarkNodes.study`. browsers: view -> the browser its rings follow."""
+    def show(self, study: Study, rings: list, owner: str, browsers: Mapping[str, object]) -> dict[str, object]:
+        """`StudyLogic.showStudy`. rings: of `rings_in_pieces`. owner: `LandmarkNodes.study`. browsers: by view."""
         self.release()
-        nodes = show_rings(study, owner, self._scene)
-        rings = rings_browser(owner, self._scene)
-        if rings is not None:
-            views = [view.view for view in study.views if view.view in browsers]
-            followed = {view: browsers[view] for view in views}
-            self._follower = PhaseFollower(rings, followed, {view: phase_items(study, view) for view in views})
-        return nodes | show_measures(study, owner, self._scene)
+        nodes = show_rings(rings, owner, self._scene)
+        browser = rings_browser(owner, self._scene)
+        if browser is not None:
+            followed = {view.view: browsers[view.view] for view in study.views if view.view in browsers}
+            items = {view: phase_items(study, view) for view in followed}
+            self._follower = PhaseFollower(browser, followed, items)
+        self._study, self._tables = study, show_measures(study, owner, self._scene)
+        return nodes | self._tables
+
+    def follow(self, view: str, series: LandmarkSeries) -> dict[str, Measure]:
+        """Measures and curves as they are with these landmarks in `view`, into the tables and by key.
+
+        Those that rest on rings stay as they were. {} where no study is shown or its tables were deleted.
+        """
+        if self._study is None or not all(map(in_scene, self._tables.values())):
+            return {}
+        if self._live is None:
+            from ..study_live import LiveStudy
+
+            self._live = LiveStudy(self._study)
+        measures, curves = self._live.follow(view, series)
+        update_measures(self._tables, measures, curves)
+        return {measure.key: measure for measure in measures}
 
     def release(self) -> None:
-        """The rings stay where they are."""
+        """The nodes stay as they are."""
         if self._follower is not None:
             self._follower.release()
-            self._follower = None
+        self._follower = self._study = self._live = None
+        self._tables = {}
 
 
 def export_entries(

@@ -47,4 +47,4 @@ def take_in(
 
 def _current(prepared: Prepared | None, review: Review, sequence) -> bool:
     """Whether what was prepared follows from what there is now."""
-    return prepared is not None and prepared.base is review.base(prepared.correction.prediction.view, sequence)
+    return prepared is not None and prepared.base is review.base(prepared.look.correction.prediction.view, sequence)

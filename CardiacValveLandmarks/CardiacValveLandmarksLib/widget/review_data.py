@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cine import Cine
-from ..doubts import Doubt, find_doubts, path_distances, smooth_paths
+from ..doubts import Doubt
 from ..landmarks import LandmarkSeries, Provenance
 
 
@@ -25,12 +25,10 @@ class ViewData:
     @classmethod
     def of(cls, logic, view: str, doubts: dict[tuple[int, int], Doubt] | None = None) -> ViewData:
         """doubts: those known before, to keep them while a point is being dragged."""
-        cine, series = logic.cine(view), logic.correction(view).current
-        paths = smooth_paths(series, cine.phases)
-        distances = path_distances(series, cine, paths)
+        look = logic.look(view)
         if doubts is None:
-            doubts = {(doubt.frame, doubt.landmark): doubt for doubt in find_doubts(series, cine)}
-        return cls(cine, series, paths, distances, doubts)
+            doubts = {(doubt.frame, doubt.landmark): doubt for doubt in look.doubts}
+        return cls(look.cine, look.correction.current, look.paths, look.distances, doubts)
 
     @property
     def unit(self) -> str:
