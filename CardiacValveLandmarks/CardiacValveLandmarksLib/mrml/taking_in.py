@@ -17,14 +17,20 @@ def take_in(
     open_study({view: sequence}): the review these cines belong to. Whoever stops between two pieces, or loses a cine
     meanwhile (InputError), finds the scene as it was: only the last piece changes it.
     """
-    sequences = {}
+    sequences, times = {}, {}
     for one in detected:
-        sequences[one.job.view] = unchanged_sequence(scene, one.job)
+        sequence = sequences[one.job.view] = unchanged_sequence(scene, one.job)
+        times[one.job.view] = sequence.GetMTime()
         yield
-    times = {view: sequence.GetMTime() for view, sequence in sequences.items()}
     prepared: dict[str, Prepared] = {}
     kept: dict[str, int] = {}
+
+    def check() -> None:
+        for one in detected:
+            check_unchanged(scene, one.job, sequences[one.job.view], times[one.job.view])
+
     while True:
+        check()
         review = open_study(sequences)
         # those not ready yet, and those a person has changed meanwhile
         due = [one for one in detected if not _current(prepared.get(one.job.view), review, sequences[one.job.view])]
@@ -37,10 +43,9 @@ def take_in(
                 changed, kept[view] = correction.redetected(prediction_of(one), keep_manual)
                 return changed
 
+            check()
             prepared[view] = yield from review.prepared(view, sequences[view], one.job.cine, redetected)
             yield
-    for one in detected:
-        check_unchanged(scene, one.job, sequences[one.job.view], times[one.job.view])
     review.take(prepared)
     return review, sum(kept.values())
 
