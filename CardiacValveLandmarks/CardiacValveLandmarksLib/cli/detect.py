@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,18 +41,13 @@ def add_detection_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from ..detection import detect
-    from ..readers import scan
 
     if not options.no_pictures and find_spec("PIL") is None:
         raise UsageError("pictures need the package pillow: install it, or add --no-pictures.")
-    cines = []
-    for path in options.cines:
-        found = scan(path)
-        for skipped in found.skipped:
-            print(f"skipped {skipped.source}: expected {skipped.expected}; found {skipped.found}", file=sys.stderr)
-        cines.extend(found.cines)
-    names, folder = _output_names(cines), make_folder(options.output)
-    _refuse_existing(folder, names, options)
+    cines = read_cines(options.cines)
+    names, folder = output_names(cines), make_folder(options.output)
+    if not options.overwrite:
+        refuse_existing(folder / (name + suffix) for name in names for suffix in SUFFIXES)
     for name, cine in zip(names, cines, strict=True):
         with ProgressBar(name) as bar:
             result = detect(
@@ -63,7 +59,20 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _output_names(cines) -> list[str]:
+def read_cines(paths: Iterable[str]) -> list:
+    """The cines of all paths; what is skipped is said on standard error."""
+    from ..readers import scan
+
+    cines = []
+    for path in paths:
+        found = scan(path)
+        for skipped in found.skipped:
+            print(f"skipped {skipped.source}: expected {skipped.expected}; found {skipped.found}", file=sys.stderr)
+        cines.extend(found.cines)
+    return cines
+
+
+def output_names(cines) -> list[str]:
     """Each cine's name, numbered where two inputs bring the same."""
     taken: dict[str, int] = {}
     names = []
@@ -73,14 +82,11 @@ def _output_names(cines) -> list[str]:
     return names
 
 
-def _refuse_existing(folder: Path, names: list[str], options: argparse.Namespace) -> None:
-    if options.overwrite:
-        return
-    for name in names:
-        for suffix in SUFFIXES:
-            path = folder / (name + suffix)
-            if path.exists():
-                raise InputError(path, "no results from before", "a file", "Add --overwrite or choose another folder.")
+def refuse_existing(paths: Iterable[Path]) -> None:
+    """InputError for the first of the files that is there."""
+    for path in paths:
+        if path.exists():
+            raise InputError(path, "no results from before", "a file", "Add --overwrite or choose another folder.")
 
 
 def write_results(cine, result, folder: Path, name: str, pictures: bool = True) -> list[Path]:

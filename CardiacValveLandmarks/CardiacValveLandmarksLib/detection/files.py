@@ -58,7 +58,7 @@ def write_csv(cine: Cine, landmarks: LandmarkSeries, path: str | os.PathLike) ->
                 ])  # fmt: skip
 
 
-def _listed(array: np.ndarray | None, digits: int | None = None):
+def listed(array: np.ndarray | None, digits: int | None = None):
     """An array as JSON lists with null for NaN."""
     if array is None:
         return None
@@ -79,17 +79,17 @@ def to_json(cine: Cine, result: DetectionResult) -> dict:
             "name": cine.name,
             "frames": cine.n_frames,
             "shape": list(cine.shape),
-            "spacing_mm": _listed(cine.spacing),
-            "times_ms": _listed(cine.times_ms),
+            "spacing_mm": listed(cine.spacing),
+            "times_ms": listed(cine.times_ms),
             "rr_ms": cine.rr_ms,
             "rr_source": cine.rr_source,
             "geometry": None
             if geometry is None
             else {
-                "origin_lps_mm": _listed(geometry.origin),
-                "axis0_lps_mm": _listed(geometry.axis0),
-                "axis1_lps_mm": _listed(geometry.axis1),
-                "thickness_mm": _listed(geometry.thickness),
+                "origin_lps_mm": listed(geometry.origin),
+                "axis0_lps_mm": listed(geometry.axis0),
+                "axis1_lps_mm": listed(geometry.axis1),
+                "thickness_mm": listed(geometry.thickness),
             },
         },
         "view": result.view,
@@ -107,9 +107,9 @@ def to_json(cine: Cine, result: DetectionResult) -> dict:
         "landmarks": [
             {"number": landmark.number, "key": landmark.key, "name": landmark.name} for landmark in LANDMARKS
         ],
-        "positions_px": _listed(landmarks.positions),
-        "positions_lps_mm": _listed(geometry.to_patient(landmarks.positions), 4) if geometry is not None else None,
-        "confidence": _listed(landmarks.confidence),
+        "positions_px": listed(landmarks.positions),
+        "positions_lps_mm": listed(geometry.to_patient(landmarks.positions), 4) if geometry is not None else None,
+        "confidence": listed(landmarks.confidence),
         "provenance": [[Provenance(value).label for value in row] for row in landmarks.provenance],
     }
 
