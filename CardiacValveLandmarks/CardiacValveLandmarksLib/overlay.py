@@ -24,12 +24,19 @@ def _colour(valve: str | None) -> tuple[int, int, int]:
 
 
 def draw_frame(
-    cine: Cine, landmarks: LandmarkSeries, frame: int, *, crop: tuple[slice, slice] | None = None, caption: str = ""
+    cine: Cine,
+    landmarks: LandmarkSeries,
+    frame: int,
+    *,
+    crop: tuple[slice, slice] | None = None,
+    caption: str = "",
+    tint: np.ndarray | None = None,
 ) -> Image:
     """One frame as a PIL RGB image, about 420 pixels high, square pixels in mm where the spacing is known.
 
     A point is a disc in its valve's colour with its number: hollow where doubtful (confidence under 0.5), with a
-    white ring where placed by hand. Array axis 0 runs down, axis 1 to the right.
+    white ring where placed by hand. Array axis 0 runs down, axis 1 to the right. tint: (H, W, 4) RGBA in [0, 1] of the
+    whole frame, laid over the image and under the points.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -42,6 +49,9 @@ def draw_frame(
     factor = _TARGET_PIXELS / (height * spacing[0])
     size = (max(1, round(width * spacing[1] * factor)), _TARGET_PIXELS)
     image = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB")
+    if tint is not None:
+        laid = Image.fromarray(np.round(np.clip(tint[rows, columns], 0, 1) * 255).astype(np.uint8), "RGBA")
+        image.paste(laid.convert("RGB").resize(size), mask=laid.getchannel("A").resize(size))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(14)
     scale = np.array([size[1] / height, size[0] / width])

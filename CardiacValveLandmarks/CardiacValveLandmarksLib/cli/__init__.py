@@ -14,7 +14,7 @@ from .. import __version__
 from ..errors import CvlError
 
 #: in the order of the help text
-COMMANDS = ("demo", "detect", "study", "export", "meshmap", "models", "phantom", "train", "evaluate")
+COMMANDS = ("demo", "detect", "sax", "study", "export", "meshmap", "models", "phantom", "train", "evaluate", "saliency")
 
 
 def build_parser() -> argparse.ArgumentParser:

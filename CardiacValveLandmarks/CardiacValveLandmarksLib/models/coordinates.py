@@ -36,14 +36,26 @@ class Fit:
         self._scaled = scaled
         self._offset = tuple((wanted - given) // 2 for wanted, given in zip(size, scaled, strict=True))
 
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """(rows, H), (columns, W) float32: the network's image of a frame f is rows @ f @ columns.T."""
+        return tuple(
+            np.pad(self._scaling(axis), ((before, size - before - scaled), (0, 0)))
+            for axis, (before, scaled, size) in enumerate(zip(self._offset, self._scaled, self.size, strict=True))
+        )
+
+    def _scaling(self, axis: int) -> np.ndarray:
+        given, wanted = self.shape[axis], self._scaled[axis]
+        if given == wanted:
+            return np.eye(given, dtype=np.float32)
+        step = given / wanted
+        return triangle_weights(given, (np.arange(wanted) + 0.5) * step - 0.5, step)
+
     def images(self, frames: np.ndarray) -> np.ndarray:
         """(T, H, W) -> (T, *size) float32, zero outside the image."""
         frames = np.asarray(frames, dtype=np.float32)
         for axis in (0, 1):
             if self._scaled[axis] != self.shape[axis]:
-                step = self.shape[axis] / self._scaled[axis]
-                centres = (np.arange(self._scaled[axis]) + 0.5) * step - 0.5
-                weights = triangle_weights(self.shape[axis], centres, step)
+                weights = self._scaling(axis)
                 frames = np.moveaxis(np.tensordot(frames, weights, axes=([axis + 1], [1])), -1, axis + 1)
         if self._scaled == self.size:
             return np.ascontiguousarray(frames)
