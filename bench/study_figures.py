@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from CardiacValveLandmarksLib.beat_quantities import ring_area  # noqa: E402
 from CardiacValveLandmarksLib.breathhold import without_common  # noqa: E402
 from CardiacValveLandmarksLib.geometry import SliceGeometry  # noqa: E402
 from CardiacValveLandmarksLib.landmarks import VIEWS  # noqa: E402
+from CardiacValveLandmarksLib.measurements import EXCURSION_AXES  # noqa: E402
 from CardiacValveLandmarksLib.study import StudySettings  # noqa: E402
 from CardiacValveLandmarksLib.study_build import build_study  # noqa: E402
 
@@ -182,6 +184,10 @@ def guide_points(folder: str) -> None:
     }
     for key, target in targets.items():
         row(f"biv-me {key}", f"{study.measure(key).value:.1f} mm", target)
+    for axis in EXCURSION_AXES[1:]:
+        other = build_study(entries, replace(QUICK, excursion=axis))
+        values = " / ".join(f"{other.measure(key).value:.1f}" for key in list(targets)[:3])
+        row(f"biv-me excursions 4CH / 2CH / 3CH along the {axis}", f"{values} mm")
 
 
 def main() -> None:

@@ -54,6 +54,10 @@ class Curve:
     landmarks: tuple[int, ...] = ()
 
 
+#: best first: what the long axis gives hardly depends on six noisy points' tilt
+EXCURSION_AXES = ("long axis", "ED plane", "view line")
+
+
 @dataclass(frozen=True)
 class ExcursionAxis:
     """The direction `a` that excursions are measured along.

@@ -26,6 +26,7 @@ class StudySettings:
     views: view -> cine name, where the user overrides the assignment.
     order: harmonics of the trajectories, None: chosen. alignment: one of alignment.ALIGNMENTS.
     reference_view: whose beat is the common one with alignment "es" or "ed-es"; None: the first of 4CH, 2CH, 3CH.
+    excursion: along what excursions are measured, one of measurements.EXCURSION_AXES; "auto": the first there is.
     ring_method: of the mitral ring, one of annulus.RING_METHODS. nodes: of every ring.
     phases: how many phases the rings and curves have, None: the largest frame count.
     apply_shifts: move each view by its estimated breath-hold shift (they are always estimated and reported).
@@ -38,6 +39,7 @@ class StudySettings:
     order: int | None = None
     alignment: str = "phase"
     reference_view: str | None = None
+    excursion: str = "auto"
     ring_method: str = "fourier"
     nodes: int = 32
     phases: int | None = None

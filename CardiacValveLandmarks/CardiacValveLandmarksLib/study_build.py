@@ -22,7 +22,7 @@ from .breathhold import ShiftView, ViewShift, estimate_shifts
 from .cine import Cine
 from .errors import UsageError
 from .landmarks import APEX, VALVE_LANDMARKS, VIEWS, LandmarkSeries
-from .measurements import ExcursionAxis, build_measures
+from .measurements import EXCURSION_AXES, ExcursionAxis, build_measures
 from .motion_check import MotionCheck, check_motion
 from .path_draws import PathDraws
 from .study import Study, StudySettings, StudyView
@@ -80,7 +80,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     toward = apex_direction if placed else None
     rings, refused, model = build_rings(draws, geometries, toward, beat.ed, settings, doubts)
     annuli = tuple(ring.annulus(phases) for ring in rings)
-    axis = excursion_axis(draws, apex_direction, from_apex, beat, model, doubts)
+    axis = excursion_axis(draws, apex_direction, from_apex, beat, model, settings.excursion, doubts)
     measures, curves = build_measures(
         draws,
         {ring.valve: (ring.draw, ring.points, ring.assumed) for ring in rings},
@@ -118,6 +118,7 @@ def _check_settings(settings: StudySettings) -> None:
         (settings.alignment, ALIGNMENTS, "alignment"),
         (settings.ring_method, RING_METHODS, "ring method"),
         (settings.reference_view, (None, *VIEWS), "reference view"),
+        (settings.excursion, ("auto", *EXCURSION_AXES), "excursion"),
     ):
         if value not in allowed:
             raise UsageError(f"{what} {value!r}: expected one of {', '.join(map(str, allowed))}.")
@@ -321,9 +322,13 @@ def _shift_doubts(shifts: Sequence[ViewShift], applied: bool, doubts: list[str])
 
 
 def excursion_axis(
-    draws: PathDraws, toward, from_apex: bool, beat: BeatPhases, model, doubts: list[str]
+    draws: PathDraws, toward, from_apex: bool, beat: BeatPhases, model, asked: str, doubts: list[str]
 ) -> ExcursionAxis:
-    """The best direction that excursions can be measured along; a doubt where it is not the long axis."""
+    """The direction that excursions are measured along: the one asked for, else the first of EXCURSION_AXES there is.
+
+    A doubt where it is not the one asked for, or with "auto" not the long axis.
+    """
+    there = {}
     mitral = [key for key, t in draws.trajectories.items() if t.landmark.valve == "mitral"]
     if from_apex and np.isfinite(beat.ed):
         apexes = [t.evaluate(beat.ed) for t in draws.trajectories.values() if t.landmark == APEX]
@@ -332,16 +337,22 @@ def excursion_axis(
             bases.setdefault(view, []).append(draws.trajectories[number, view].evaluate(beat.ed))
         base = np.mean([np.mean(points, axis=0) for points in bases.values()], axis=0)
         vector = np.mean(apexes, axis=0) - base
-        return ExcursionAxis("long axis", vector / np.linalg.norm(vector))
+        there["long axis"] = vector / np.linalg.norm(vector)
     if model is not None:
-        doubts.append("No apex point: excursions are along the normal of the mitral plane, not the LV long axis.")
-        return ExcursionAxis("ED plane", -model.frame[2])
-    doubts.append("No apex point and no ring: excursions are perpendicular, in each view, to its ED valve line.")
-    if toward is not None:
-        return ExcursionAxis("view line", toward)
-    # no patient space at all: the side the valves move to in systole
-    moved = [t.evaluate(beat.es) - t.evaluate(beat.ed) for t in draws.trajectories.values() if t.landmark != APEX]
-    return ExcursionAxis("view line", np.mean(moved, axis=0) if moved else np.zeros(3))
+        there["ED plane"] = -model.frame[2]
+    if toward is None:
+        # no patient space at all: the side the valves move to in systole
+        moved = [t.evaluate(beat.es) - t.evaluate(beat.ed) for t in draws.trajectories.values() if t.landmark != APEX]
+        toward = np.mean(moved, axis=0) if moved else np.zeros(3)
+    there["view line"] = toward
+    kind = asked if asked in there else next(iter(there))
+    axis = ExcursionAxis(kind, there[kind])
+    if kind != (EXCURSION_AXES[0] if asked == "auto" else asked):
+        lacking = " and ".join(
+            words for name, words in (("long axis", "no apex point"), ("ED plane", "no ring")) if name not in there
+        )
+        doubts.append(f"{lacking.capitalize()}: excursions are {axis.definition}.")
+    return axis
 
 
 def _motion(views: Sequence[Assigned], doubts: list[str]) -> tuple[MotionCheck, ...]:

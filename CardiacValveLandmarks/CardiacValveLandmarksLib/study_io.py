@@ -21,10 +21,10 @@ import numpy as np
 from .errors import InputError
 from .files import atomic_open
 from .landmarks import Landmark, by_number
-from .study import Study
+from .study import Study, StudySettings
 
 FORMAT = "cardiac-valve-landmarks study"
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 SCHEMA_FILE = Path(__file__).parent / "resources" / "study.schema.json"
 #: fields of StudyView that can lead to a person or an examination
 _IDENTIFYING = ("source", "study_uid", "frame_of_reference_uid")
@@ -163,6 +163,8 @@ def _decode_object(kind: type, value: Any, where: str) -> Any:
     hints = _hints(kind)
     for field in dataclasses.fields(kind):
         if field.name not in value:
+            if kind is StudySettings and field.default is not dataclasses.MISSING:
+                continue  # a setting that an earlier minor version did not have
             raise ValueError(f"{where}.{field.name} is missing")
         entry, hint = value[field.name], hints[field.name]
         place = f"{where}.{field.name}"

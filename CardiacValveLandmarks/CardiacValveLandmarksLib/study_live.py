@@ -37,7 +37,7 @@ class LiveStudy:
             draws, self._geometries, toward if placed else None, study.ed_phase, study.settings, ignored
         )
         beat = BeatPhases(study.ed_phase, study.es_phase, np.empty(0))
-        self._axis = excursion_axis(draws, toward, from_apex, beat, model, ignored)
+        self._axis = excursion_axis(draws, toward, from_apex, beat, model, study.settings.excursion, ignored)
 
     def follow(self, view: str, series: LandmarkSeries) -> tuple[tuple[Measure, ...], tuple[Curve, ...]]:
         """Measures and curves with these landmarks in `view`; uncertainties are NaN, rings' measures missing.

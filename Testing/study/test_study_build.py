@@ -90,6 +90,25 @@ def test_three_views_without_apex_measure_along_the_mitral_normal():
     assert result.measure("mapse_lateral").value == pytest.approx(14.8, abs=1.5)
 
 
+@pytest.mark.parametrize(
+    ("excursion", "words"), [("long axis", "LV long axis"), ("ED plane", "normal of the mitral plane"),
+                             ("view line", "perpendicular, in the view")],
+)  # fmt: skip
+def test_the_direction_of_excursions_can_be_chosen_and_is_stated(entries, excursion, words):
+    result = study(entries, excursion=excursion)
+    for key in ("mapse_lateral", "tapse", "excursion_2ch"):
+        assert words in result.measure(key).definition
+    assert not said(result, "excursions are")
+    assert result.measure("mapse_lateral").value == pytest.approx(14.8, abs=2.0)
+
+
+def test_a_direction_that_cannot_be_had_is_said():
+    result = study(synthetic.make(1, 0.0, views=("4CH",), with_apex=False).entries, excursion="long axis")
+    assert said(result, "No apex point and no ring: excursions are perpendicular")
+    result = study(synthetic.make(1, 0.0, views=("4CH",)).entries, excursion="ED plane")
+    assert said(result, "No ring: excursions are along the LV long axis")
+
+
 @pytest.mark.parametrize("key", ["patient_key", "frame_of_reference_uid"])
 def test_two_patients_or_frames_of_reference_are_refused(entries, key):
     with pytest.raises(InputError, match=r"the same (patient|frame of reference)"):
@@ -300,6 +319,7 @@ def test_alignment_on_end_systole_brings_the_views_together(entries):
         {"views": {"4CH": "4ch", "2CH": "4ch"}},
         {"breathhold_sd_mm": -1.0},
         {"reference_view": "SAX"},
+        {"excursion": "diagonal"},
     ],
 )
 def test_settings_that_do_not_fit_are_usage_errors(entries, settings):

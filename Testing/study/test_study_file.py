@@ -116,6 +116,14 @@ def test_a_later_minor_version_with_more_fields_is_read(study, path):
     assert same(study, study_from_json(path))
 
 
+def test_an_earlier_minor_version_has_the_default_of_a_later_setting(study, path):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["version"] = "1.0"
+    del content["study"]["settings"]["excursion"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert same(study, study_from_json(path))
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1, 2", "\x00\x01"])
 def test_what_is_no_json_is_refused(tmp_path, text):
     path = tmp_path / "study.json"

@@ -38,6 +38,12 @@ def add_parser(subparsers) -> None:
     group.add_argument(
         "--align", default="phase", choices=("phase", "es", "ed-es"), help="how views are brought together"
     )
+    group.add_argument(
+        "--excursion",
+        default="auto",
+        choices=("auto", "long-axis", "ed-plane", "view-line"),
+        help="along what excursions are measured; auto: the LV long axis where there is an apex point",
+    )
     group.add_argument("--ring", default="fourier", choices=("fourier", "circle", "spline"), help="mitral ring")
     group.add_argument("--nodes", type=int, default=32, metavar="N", help="nodes of every ring")
     group.add_argument("--phases", type=int, metavar="N", help="phases of rings and curves; default: the most frames")
@@ -70,6 +76,7 @@ def run(options: argparse.Namespace, detector=None) -> int:
     settings = StudySettings(
         order=options.order,
         alignment=options.align,
+        excursion={"ed-plane": "ED plane"}.get(options.excursion, options.excursion.replace("-", " ")),
         ring_method=options.ring,
         nodes=options.nodes,
         phases=options.phases,
