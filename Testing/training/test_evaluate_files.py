@@ -67,7 +67,9 @@ def via_images(item, numbers=(0, 3), scale=1):
             row, column = (item.truth.positions[frame, landmark.index] + 0.5) * scale - 0.5
             shape = {"name": "point", "cx": round(column), "cy": round(row)}
             label = words.get(landmark.number, landmark.name)
-            regions.append({"shape_attributes": shape, "region_attributes": {"landmark": label}})
+            # every other one as VIA writes a checkbox
+            said = label if landmark.number % 2 else {label: True, "nose": False}
+            regions.append({"shape_attributes": shape, "region_attributes": {"landmark": said}})
         images[name + "1234"] = {
             "filename": name, "size": 1234, "regions": regions, "file_attributes": {"view": item.kind},
         }  # fmt: skip
@@ -407,3 +409,14 @@ def test_bivme_guide_points_against_themselves(real_data):
     lengths = {row["view"]: row for row in result.measures if row["measure"] == "lv_length"}
     assert lengths["4CH"]["n"] == 25 and lengths["4CH"]["bias"] == 0
     assert len(LANDMARKS) == 11
+
+
+def test_a_model_is_measured_on_a_training_set_in_the_published_form(tmp_path, capsys):
+    item = synthetic_study(77, kinds=("4CH",), frames=2, shape=(128, 128), spacing=2.0, mirror=False).items[0]
+    data = LabelledImages(item.cine.frames, item.truth.positions, ("4CH",) * 2, np.full((2, 2), 2.0), ("p", "q"))
+    write_npz(tmp_path / "set.npz", data)
+    assert main(["evaluate", "--reference", str(tmp_path / "set.npz"), "-o", str(tmp_path), "--no-pictures"]) == 0
+    record = json.loads((tmp_path / "evaluation.json").read_text())
+    row = record["landmarks"][-1]
+    assert row["there"] == 10 and row["n"] >= 8 and row["median"] < 5
+    assert record["measures"][0]["persons"] == 2 and "4CH" in capsys.readouterr().out

@@ -37,7 +37,7 @@ def add_parser(subparsers) -> None:
     files.add_argument("--predictions", nargs="+", metavar="PATH", help="landmarks to judge; or give --cines to detect")
     files.add_argument(
         "--cines", nargs="+", metavar="CINE", help="the images: for spacing, scanner and sequence; without "
-        "--predictions the model detects in them",
+        "--predictions the model detects in them (or in the images of a reference .npz)",
     )  # fmt: skip
     files.add_argument("--strata", metavar="CSV", help="column cine, then a column a grouping; person groups patients")
     files.add_argument("--names", metavar="JSON", help="what names, pictures and pixels of annotations mean")
@@ -111,6 +111,8 @@ def _files(options: argparse.Namespace) -> int:
         predictions = _read(options.predictions, names, read_landmark_sets)
     elif cines:
         predictions = _detected(cines, options)
+    elif all(path.lower().endswith(".npz") for path in options.reference):
+        predictions = _detected_in_npz(options)
     else:
         raise UsageError("Give --predictions, or --cines to detect in.")
     how = {"cines": cines, "spacing": options.spacing, "landmarks": _numbers(options.landmarks)}
@@ -145,6 +147,16 @@ def _detected(cines: list, options: argparse.Namespace) -> list:
         with ProgressBar(cine.name) as bar:
             result = detect(cine, options.model, tta=not options.no_tta, progress=bar.update)
         found.append(LandmarkSet.from_series(cine.name, result.landmarks, cine.geometry, cine.spacing, "", cine.source))
+    return found
+
+
+def _detected_in_npz(options: argparse.Namespace) -> list:
+    from ..training.evaluate import detect_images
+
+    found = []
+    for path in options.reference:
+        with ProgressBar(Path(path).name) as bar:
+            found += detect_images(path, options.model, tta=not options.no_tta, progress=bar.update)
     return found
 
 

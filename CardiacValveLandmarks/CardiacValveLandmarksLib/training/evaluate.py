@@ -1,16 +1,20 @@
-"""How good a model is on synthetic cines nobody trained on: errors, presence, views, calibration."""
+"""What a model finds where the truth is known: synthetic cines nobody trained on, images of a training set."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from ..cine import Cine
 from ..detection import DetectionResult, detect
 from ..landmarks import LANDMARKS, VALVE_LANDMARKS, VIEWS, view_mask
 from ..phantom.cines import SyntheticCine, synthetic_study
 from .compare import ComparedCine, Comparison, Row
+from .dataset import read_npz
+from .landmark_sets import LandmarkSet
 
 #: evaluation studies have seeds from here on; training shards draw from other streams altogether
 FIRST_SEED = 1_000_000
@@ -63,6 +67,34 @@ def compare_synthetic(
         if progress is not None:
             progress(index + 1, studies)
     return Comparison(tuple(cines), "mm", ())
+
+
+def detect_images(
+    path: str | os.PathLike,
+    model: str | os.PathLike,
+    *,
+    tta: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[LandmarkSet]:
+    """What a model finds in a training set in the published form, each image by itself; named as
+    `read_landmark_sets` names its landmarks. The view is recognised, as in a cine."""
+    halves = dict(zip(("train", "test"), read_npz(path, size=None), strict=True))
+    total, done, sets = sum(len(data) for data in halves.values()), 0, []
+    for half, data in halves.items():
+        found = []
+        for image, spacing in zip(data.images, data.spacing, strict=True):
+            cine = Cine(image[None], spacing=spacing if np.isfinite(spacing).all() else None)
+            found.append(detect(cine, model, tta=tta).landmarks)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        if found:
+            positions, confidence = (np.concatenate([getattr(one, name) for one in found])
+                                     for name in ("positions", "confidence"))  # fmt: skip
+            views = tuple(one.view for one in found)
+            name = f"{Path(path).stem}_{half}"
+            sets.append(LandmarkSet(name, np.arange(len(data)), views, positions, None, confidence, source=str(path)))
+    return sets
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, float]:

@@ -126,7 +126,13 @@ def _named(region: object, image: str, view: str | None, path: str | os.PathLike
     values = region if isinstance(region, Mapping) else {}
     if names.attribute is not None:
         values = {names.attribute: values.get(names.attribute, "")}
-    found = {landmark for value in values.values() if (landmark := names.resolve(str(value), view)) is not None}
+    # VIA's checkboxes are {option: true}
+    said = [
+        str(word)
+        for value in values.values()
+        for word in ([key for key, ticked in value.items() if ticked] if isinstance(value, Mapping) else [value])
+    ]
+    found = {landmark for word in said if (landmark := names.resolve(word, view)) is not None}
     if len(found) != 1:
         words = ", ".join(f"{key}={value!r}" for key, value in values.items()) or "no attribute"
         reason = "" if view or found else ", and no view known"
