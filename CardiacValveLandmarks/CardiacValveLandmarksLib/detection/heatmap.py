@@ -17,15 +17,16 @@ from ..models.sampling import Window
 from ..models.spec import ModelSpec
 from ..models.symmetries import IDENTITY, SETS, Symmetry
 from ..orientation import handedness
+from .beat_path import beat_path
 from .result import VIEW_CONFIDENCE, Cancel, Found, Progress
 
 #: pixel spacings (mm) that are tried where a file states none
 SPACINGS_TRIED = (1.0, 1.25, 1.5, 1.8)
 #: members of the ensemble further than this (mm) from its geometric median do not enter the mean
 CONSENSUS_MM = 8.0
-#: no landmark is further from its median place over the beat than this (mm); excursions reach about 25 in all
-REACH_MM = 25.0
-MIN_FRAMES_FOR_REACH = 5
+#: no landmark is further from its path through the beat (beat_path.py) than this (mm)
+REACH_MM = 10.0
+MIN_FRAMES_FOR_PATH = 5
 #: two points of one valve closer than this (mm) cannot both be right
 MIN_VALVE_MM = 10.0
 _BATCH = 8
@@ -295,23 +296,17 @@ class HeatmapDetector:
         )
 
     def _within_reach(self, maps: np.ndarray, pixel_mm: float) -> np.ndarray:
-        """Heat-maps (T, C, S, S) with what lies further than REACH_MM from the landmark's median place set to zero.
+        """Heat-maps (T, C, S, S) with what lies further than REACH_MM from the landmark's path set to zero.
 
-        No landmark moves that far within a beat, so a maximum elsewhere is another structure's.
+        A landmark does not jump, so a maximum elsewhere is another structure's.
         """
-        if len(maps) < MIN_FRAMES_FOR_REACH:
+        if len(maps) < MIN_FRAMES_FOR_PATH:
             return maps
-        peaks = self._decode(maps)
-        # ten counts a frame at most: a median weighted by the square of the peak, by repetition
         rows, columns = np.indices(maps.shape[-2:])
         limited = maps.copy()
         for channel in range(maps.shape[1]):
-            counts = np.round(10 * peaks.peak[:, channel] ** 2).astype(int)
-            if counts.sum() == 0:
-                continue
-            row, column = np.median(np.repeat(peaks.positions[:, channel], counts, axis=0), axis=0)
-            far = np.hypot(rows - row, columns - column) > REACH_MM / pixel_mm
-            limited[:, channel, far] = 0
+            row, column = beat_path(maps[:, channel], pixel_mm).T[:, :, None, None]
+            limited[:, channel][np.hypot(rows - row, columns - column) > REACH_MM / pixel_mm] = 0
         return limited
 
     def _certainty(self, peak: np.ndarray, spread_mm: np.ndarray) -> np.ndarray:

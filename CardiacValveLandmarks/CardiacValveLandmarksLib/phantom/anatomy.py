@@ -32,6 +32,7 @@ class HeartAnatomy:
     wall_extra_angle: float
     wall_apex: float
     basal_taper: float  # wall at the hinge as a fraction of the wall
+    crest: float  # how far the outer edge of the wall's top lies below its hinge, away from the septum
     thickening: float  # systolic, fraction
     trabeculation: float  # amplitude of endocardial roughness
     papillary_radius: float
@@ -41,6 +42,7 @@ class HeartAnatomy:
     mitral_offset: tuple[float, float]
     mitral_saddle: float
     mitral_tilt: tuple[float, float]  # height per mm of x, y
+    mitral_lean: float  # height per mm towards the aortic valve, negative: that side lies nearer the atria
     mitral_contraction: float  # systolic shrinking of the ring
     mitral_leaflet: float
     # aortic valve
@@ -72,6 +74,8 @@ class HeartAnatomy:
     ra_radius: float
     ra_shift: tuple[float, float]
     atrial_roughness: float
+    atrial_septum: float  # thickness
+    atrial_gap: float  # atria nearer to one another than this share a septum
     # motion
     descent: float  # mean mitral plane excursion
     descent_tilt: tuple[float, float]  # relative extra descent laterally, anteriorly
@@ -82,6 +86,8 @@ class HeartAnatomy:
     # around
     fat: float
     groove_fat: float
+    coronary_sinus: float  # radius
+    crux: float  # radius of the fat and muscle between the atria just above the septum
     shape_seed: int  # for roughness, veins and other details
 
     @classmethod
@@ -103,7 +109,8 @@ class HeartAnatomy:
             wall_septal_extra=max(0.0, draw(-2.5, 3.5)),
             wall_extra_angle=draw(90, 270),
             wall_apex=draw(4.0, 8.0, 2.5),
-            basal_taper=draw(0.5, 0.85, 0.4),
+            basal_taper=draw(0.4, 0.9, 0.25),
+            crest=draw(0.0, 9.0, 0.0),
             thickening=draw(0.3, 0.55, 0.15),
             trabeculation=draw(0.2, 2.2, 0.0),
             papillary_radius=draw(3.0, 6.5, 2.0),
@@ -111,17 +118,18 @@ class HeartAnatomy:
             mitral_ellipticity=draw(-0.02, 0.10),
             mitral_offset=(draw(1.0, 6.0), draw(-6.5, -1.0)),
             mitral_saddle=draw(1.0, 3.5, 0.0),
-            mitral_tilt=(draw(-0.14, 0.10), draw(-0.15, 0.15)),
+            mitral_tilt=(draw(-0.14, 0.14), draw(-0.15, 0.15)),
+            mitral_lean=draw(-0.35, 0.05),
             mitral_contraction=draw(0.04, 0.14, 0.0),
             mitral_leaflet=draw(15, 24, 11),
-            aortic_radius=draw(10.5, 13.5, 9.0),
+            aortic_radius=draw(10.5, 15.0, 9.0),
             aortic_angle=draw(123, 147),
-            aortic_curtain=draw(0.5, 6.0, 0.0),
+            aortic_curtain=draw(1.0, 9.0, 0.0),
             aortic_tilt=draw(-4, 42),
             aortic_height=draw(1.0, 8.0),
             tricuspid_radius=draw(14.5, 21, 11.5),
             tricuspid_ellipticity=draw(-0.06, 0.10),
-            tricuspid_offset=draw(3.0, 9.0, 1.0),
+            tricuspid_offset=draw(3.0, 13.0, 1.0),
             tricuspid_y=draw(-18, 2),
             tricuspid_tilt=(draw(-0.35, 0.15), draw(-0.15, 0.15)),
             tricuspid_contraction=draw(0.05, 0.2, 0.0),
@@ -131,14 +139,16 @@ class HeartAnatomy:
             rv_wall=draw(2.5, 4.5, 1.8),
             rv_angle=draw(160, 190),
             rvot_radius=draw(12, 17, 9),
-            la_height=draw(28, 54, 20),
+            la_height=draw(30, 62, 20),
             la_radius=draw(21, 35, 16),
             la_flatness=draw(0.65, 0.95, 0.5),
             la_shift=(draw(-10, 4), draw(-14, 2)),
-            ra_height=draw(32, 54, 22),
+            ra_height=draw(32, 60, 22),
             ra_radius=draw(20, 31, 15),
             ra_shift=(draw(-8, 8), draw(-10, 4)),
             atrial_roughness=draw(0.03, 0.10, 0.0),
+            atrial_septum=draw(1.5, 4.5, 1.0),
+            atrial_gap=draw(4.0, 22.0, 0.0),
             descent=draw(10, 16.5, 5),
             descent_tilt=(draw(0.0, 0.25), draw(-0.12, 0.12)),
             tricuspid_excursion=draw(16, 25, 9),
@@ -147,6 +157,8 @@ class HeartAnatomy:
             rocking=draw(0.0, 2.5, 0.0),
             fat=draw(0.3, 4.0, 0.0),
             groove_fat=draw(1.5, 8.5, 0.0),
+            coronary_sinus=draw(1.5, 6.0, 1.0),
+            crux=draw(0.5, 5.0, 0.0),
             shape_seed=int(rng.integers(2**31)),
         )
 

@@ -27,7 +27,8 @@ TISSUES: dict[str, tuple[float, float, float]] = {
     "spleen": (0.25, 0.7, 0.08),
     "stomach": (0.15, 1.0, 0.35),
     "gas": (0.0, 0.08, 0.2),
-    "fat": (0.45, 1.2, 0.15),
+    "fat": (0.25, 1.2, 0.15),
+    "crux": (0.1, 0.8, 0.15),
     "pericardium": (0.05, 0.55, 0.10),
     "lv_wall": (0.2, 0.42, 0.08),
     "rv_wall": (0.2, 0.45, 0.10),
@@ -35,11 +36,15 @@ TISSUES: dict[str, tuple[float, float, float]] = {
     "leaflet": (0.15, 0.5, 0.10),
     "trabeculae": (0.3, 0.8, 0.30),
     "blood_left": (0.95, 1.05, 0.035),
-    "blood_la": (0.85, 1.35, 0.045),
-    "blood_aorta": (0.65, 1.15, 0.045),
-    "blood_right": (0.75, 1.15, 0.045),
-    "blood_ra": (0.75, 1.3, 0.045),
+    "blood_la": (0.8, 1.4, 0.045),
+    "blood_aorta": (0.6, 1.2, 0.045),
+    "blood_right": (0.6, 1.15, 0.045),
+    "blood_ra": (0.7, 1.45, 0.045),
 }
+#: tissues of the heart keep their range when the levels of the rest are drawn freely
+_HEART = ("lv_wall", "rv_wall", "leaflet", "trabeculae", "air")
+#: where blood is turbulent, heart mm: aortic root, both atria, both inflows
+_JETS = ((-20, 20, -14), (3, -4, -16), (-42, -6, -14), (3, -4, 12), (-42, -6, 12))
 _TILE = 512
 
 
@@ -70,12 +75,21 @@ class Contrast:
     fold: float  # share of the field folded over, 0 for none
     gamma: float
     ghost: float
+    jet: tuple[float, float, float, float] | None  # turbulent flow: heart coordinates of its middle and its reach, mm
+    jet_speckle: float
+    jet_loss: float
 
     @classmethod
-    def sample(cls, rng: np.random.Generator, width: float = 1.0) -> Contrast:
-        """Random contrast; width 1 is ordinary, 1.6 the wide range for training."""
+    def sample(cls, rng: np.random.Generator, width: float = 1.0, free: bool = False) -> Contrast:
+        """Random contrast; width 1 is ordinary, 1.6 the wide range for training.
+
+        free: everything around the heart has any brightness, as no scanner gives it: for training, where a network
+        that knows only plausible surroundings mistakes implausible ones.
+        """
         levels = {}
         for name, (low, high, texture) in TISSUES.items():
+            if free and name not in _HEART and not name.startswith("blood"):
+                low, high = 0.0, 1.3 / width
             centre, half = (low + high) / 2, (high - low) / 2 * width
             levels[name] = (max(0.0, centre + half * rng.uniform(-1, 1)), texture * rng.uniform(0.5, 1.6) * width)
         extra = width > 1.0
@@ -92,7 +106,24 @@ class Contrast:
             fold=rng.uniform(0.02, 0.12) if rng.random() < 0.1 * width else 0.0,
             gamma=float(np.exp(rng.normal(0, 0.12 * width))),
             ghost=rng.uniform(0.02, 0.08) if rng.random() < 0.12 * width else 0.0,
+            jet=(*rng.normal(_JETS[rng.integers(len(_JETS))], 8.0), rng.uniform(8, 24))
+            if rng.random() < 0.4 * width
+            else None,
+            jet_speckle=rng.uniform(0.1, 0.6),
+            jet_loss=rng.uniform(0.0, 0.45),
         )
+
+    def flow_factor(self, points: np.ndarray, pixels: np.ndarray, shape: tuple[int, int], phase: float) -> np.ndarray:
+        """What turbulence does to blood: (N,) float32 factors for points (N, 3) heart mm that are the image's
+        `pixels` (flat indices), different in every frame and strongest twice a beat, at ejection and filling."""
+        if self.jet is None:
+            return np.ones(len(points), np.float32)
+        rng = np.random.default_rng([self.seed, 7, int(phase * 1000)])
+        speckle = (self._field(rng, 0, shape) + self._field(rng, 1, shape)).ravel()[pixels]
+        strength = np.float32(np.sin(2 * np.pi * phase) ** 2 * rng.uniform(0.6, 1.0))
+        offset = (points - np.array(self.jet[:3], np.float32)) / np.float32(self.jet[3])
+        near = strength * np.exp(-np.einsum("ij,ij->i", offset, offset))
+        return np.clip(1 + near * (self.jet_speckle * speckle - self.jet_loss), 0.1, 3).astype(np.float32)
 
     def _field(self, rng: np.random.Generator, scale: int, shape: tuple[int, int]) -> np.ndarray:
         tile = _noise_tiles()[scale]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .anatomy import HeartAnatomy
-from .rings import Ring, Valves, direction, septal_surface, valves
+from .rings import Ring, Valves, base_weight, direction, valves, wall_thickness
 from .shapes import TABLE, Atrium, angle_index, polar_table, roughness, tube
 
 
@@ -39,8 +39,8 @@ class Heart:
         )
         self._base_radius = np.maximum(smooth, 8).astype(np.float32)
         angles = (np.arange(TABLE) + 0.5) * (2 * np.pi / TABLE)
-        extra = a.wall_septal_extra * np.clip(np.cos(angles - np.deg2rad(a.wall_extra_angle)), 0, None)
-        self._wall = ((a.wall + extra) * (1 + a.thickening * c)).astype(np.float32)
+        self._wall = wall_thickness(a, np.rad2deg(angles), c).astype(np.float32)
+        extra = wall_thickness(a, np.rad2deg(angles), 0.0) - a.wall
         self._epi = (
             (a.lv_radius + a.wall + extra - (1.5 + 0.2 * a.wall) * c) * roughness(rng, 0.02, range(2, 5))
         ).astype(np.float32)
@@ -53,8 +53,8 @@ class Heart:
         self._slope = np.abs(np.gradient(self._profile, s)).clip(0, 8).astype(np.float32)
 
         # right ventricle: a crescent on the septal side, as wide at the base as the tricuspid ring
-        septum = septal_surface(a)
-        lateral = np.abs(self.rings.tricuspid.nodes[:, 0]).max()
+        septum = self._septum = -self.rings.tricuspid.nodes[:, 0].max()
+        lateral = -self.rings.tricuspid.nodes[:, 0].min()
         self._rv_base = float(lateral - septum) + 2.0
         turned = np.abs((angles - np.deg2rad(a.rv_angle) + np.pi) % (2 * np.pi) - np.pi) / np.deg2rad(a.rv_span)
         shape = np.where(turned < 1, np.cos(np.clip(turned, 0, 1) * np.pi / 2) ** 0.7, 0)
@@ -88,6 +88,8 @@ class Heart:
         self._vessels = self._make_vessels(rng)
         self._papillary = self._make_papillary(rng)
         self._fat_patch = roughness(rng, 0.25, range(1, 5))
+        septal = np.exp(-((np.rad2deg(np.abs(np.angle(np.exp(1j * (angles - np.deg2rad(195)))))) / 38) ** 2))
+        self._crest = (a.crest * (1 - 0.8 * septal) * roughness(rng, 0.25, range(1, 5))).astype(np.float32)
 
     # -- parts ---------------------------------------------------------------------------------
     def _make_vessels(self, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -109,7 +111,7 @@ class Heart:
 
         # outflow tract: from the anterior base of the RV, in front of the aorta, to the pulmonary artery
         front = direction(rng.uniform(95, 125))
-        start = direction(rng.uniform(120, 145)) * (septal_surface(a) + 0.45 * self._rv_base)
+        start = direction(rng.uniform(120, 145)) * (self._septum + 0.45 * self._rv_base)
         start = start + np.array([0, 0, 0.16 * a.lv_length + 0.5 * a.descent * self.motion.contraction])
         valve = aortic.centre + front * (r + a.rvot_radius + rng.uniform(2, 6)) - np.array([0, 0, rng.uniform(2, 12)])
         trunk = valve + up * rng.uniform(22, 34) + direction(-80.0) * rng.uniform(4, 14)
@@ -144,12 +146,32 @@ class Heart:
         )
         low = ra_mid - up * 12 + direction(-100.0) * 6
         result["ivc"] = (np.array([low, low - up * 55]), np.array([rng.uniform(9, 14), rng.uniform(9, 14)]))
+        # vessels of the grooves: coronary sinus behind the left atrium, circumflex and right coronary artery
+        result["sinus"] = self._along_ring(self.rings.mitral, (185, 330), a.coronary_sinus + 3, -rng.uniform(3, 9))
+        result["sinus"] = (result["sinus"], np.linspace(1.2, 0.7, len(result["sinus"])) * a.coronary_sinus)
+        crux = self._along_ring(
+            self.rings.mitral, (165, 235), 0.5 * a.wall * a.basal_taper, -1.0 - rng.uniform(0.5, 1.3) * a.crux
+        )
+        result["crux"] = (crux, np.linspace(0.4, 1.0, len(crux)) * a.crux)
+        circumflex = self._along_ring(self.rings.mitral, (300, 420), rng.uniform(4, 8), -rng.uniform(0, 5))
+        result["artery0"] = (circumflex, np.full(len(circumflex), rng.uniform(1.0, 2.3)))
+        right_artery = self._along_ring(self.rings.tricuspid, (90, 270), rng.uniform(4, 8), -rng.uniform(0, 5))
+        result["artery1"] = (right_artery, np.full(len(right_artery), rng.uniform(1.2, 2.6)))
         ra_app = self._ra.axis_point(0.4) + direction(rng.uniform(100, 150)) * self._ra.radius * 0.8
         result["ra_appendage"] = (
             np.array([ra_app, ra_app + direction(110.0) * 14]),
             np.array([rng.uniform(7, 12), 6.0]),
         )
         return result
+
+    @staticmethod
+    def _along_ring(ring: Ring, degrees: tuple[float, float], outside: float, height: float) -> np.ndarray:
+        """(7, 3) a path beside a ring: `outside` mm from it, `height` mm towards the apex (negative: the atrium)."""
+        nodes = ring.nodes[np.round(np.linspace(*degrees, 7) / 2).astype(int) % len(ring.nodes)]
+        away = nodes - ring.centre
+        away[:, 2] = 0
+        path = nodes + outside * away / np.linalg.norm(away, axis=1, keepdims=True)
+        return path + np.array([0.0, 0.0, height])
 
     def _make_papillary(self, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
         a = self.anatomy
@@ -164,6 +186,18 @@ class Heart:
                 radius = a.papillary_radius * rng.uniform(0.7, 1.1) * (1 + 0.25 * c)
                 muscles.append((np.array([top, foot]), np.array([radius * 0.8, radius * 1.2])))
         return muscles
+
+    def _atria(
+        self, x: np.ndarray, y: np.ndarray, z: np.ndarray, above: np.ndarray, below: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Distances of the left and right atrium, which share a septum where they come near one another."""
+        d_la, d_ra = self._la.distance(x, y, z), self._ra.distance(x, y, z)
+        half = np.float32(self.anatomy.atrial_septum / 2)
+        middle = (d_la - d_ra) / 2  # negative nearer the left
+        between = (d_la + d_ra - np.float32(self.anatomy.atrial_gap)) / 2
+        left = np.maximum(np.minimum(d_la, np.maximum(between, above + 1)), middle + half)
+        right = np.maximum(np.minimum(d_ra, np.maximum(between, below + 1)), half - middle)
+        return left, right
 
     # -- evaluation ----------------------------------------------------------------------------
     def layers(self, points: np.ndarray, softness: float) -> Iterator[tuple[str, np.ndarray]]:
@@ -183,17 +217,17 @@ class Heart:
         index = angle_index(ax, ay)
         height = self._base_height[index]
         above = z - height  # positive towards the apex
-        base_weight, epi_profile, epi_slope = self._profile_at(above, self._epi_end - height)
-        taper = np.float32(a.basal_taper) * base_weight + (1 - base_weight)
+        at_base, epi_profile, epi_slope = self._profile_at(above, self._epi_end - height)
+        taper = np.float32(a.basal_taper) * at_base + (1 - at_base)
         base_epi = self._base_radius[index] + self._wall[index] * taper
-        r_epi = epi_profile * (self._epi[index] * (1 - base_weight) + base_epi * base_weight)
+        r_epi = epi_profile * (self._epi[index] * (1 - at_base) + base_epi * at_base)
         d_epi = (rho - r_epi) / np.sqrt(1 + (epi_slope * self._epi[index] / self._epi_end) ** 2)
         past = z - np.float32(self._epi_end)
         d_epi = np.where(past > 0, np.sqrt(rho * rho + past * past), d_epi)
 
-        base_weight, profile, slope = self._profile_at(above, self._endo_end - height)
+        at_base, profile, slope = self._profile_at(above, self._endo_end - height)
         mid = (self._epi - self._wall)[index] * (1 + self._rough_endo[index] * np.clip(above / 30, 0, 1))
-        r_endo = profile * (mid * (1 - base_weight) + self._base_radius[index] * base_weight)
+        r_endo = profile * (mid * (1 - at_base) + self._base_radius[index] * at_base)
         d_endo = (rho - r_endo) / np.sqrt(1 + (slope * mid / self._endo_end) ** 2)
         past = z - np.float32(self._endo_end)
         d_endo = np.where(past > 0, np.sqrt(rho * rho + past * past), d_endo)
@@ -217,7 +251,7 @@ class Heart:
         d_rv = np.where(exists, np.maximum(np.maximum(inner, -d_epi), -below), 99)
         d_rv_wall = np.where(exists, np.maximum(d_rv_outer - np.float32(a.rv_wall), -below - 1), 99)
 
-        d_la, d_ra = self._la.distance(x, y, z), self._ra.distance(x, y, z)
+        d_la, d_ra = self._atria(x, y, z, above, below)
         vessels = {name: tube(points, path, radii) for name, (path, radii) in self._vessels.items()}
         for name, distance in vessels.items():
             if name.startswith("vein") or name == "appendage":
@@ -228,13 +262,21 @@ class Heart:
         # the root begins at its ring
         behind = (points - self.rings.aortic.centre.astype(np.float32)) @ self.rings.aortic.normal.astype(np.float32)
         d_aorta = np.maximum(d_aorta, -behind - 1)
-        d_myocardium = np.maximum(d_epi, -above - 1)
+        # towards the outside the wall ends below its hinge: a wedge, but for the septum, which carries two valves
+        outward = np.clip((rho - self._base_radius[index]) / np.maximum(base_epi - self._base_radius[index], 2), 0, 1.3)
+        d_myocardium = np.maximum(d_epi, self._crest[index] * outward - above - 1)
 
-        outer = np.minimum.reduce([d_myocardium, d_rv_wall, d_la - 2, d_ra - 2, d_aorta - 2, d_pulmonary - 2])
+        # fat fills what the wedge of the wall leaves free, so the outline of the heart is that of the whole wall
+        outer = np.minimum.reduce(
+            [np.maximum(d_epi, -above - 1), d_rv_wall, d_la - 2, d_ra - 2, d_aorta - 2, d_pulmonary - 2]
+        )
         groove = np.exp(-(((z - np.float32(self.rings.mitral.centre[2])) / 16) ** 2))
         fat = (np.float32(a.fat) + np.float32(a.groove_fat) * groove) * self._fat_patch[index]
         yield "pericardium", opacity(outer - fat - np.float32(1.6))
         yield "fat", opacity(outer - fat)
+        for name in ("sinus", "artery0", "artery1"):
+            yield "vessel_wall", opacity(vessels[name] - 1)
+            yield "blood_ra" if name == "sinus" else "blood_aorta", opacity(vessels[name])
         yield "vessel_wall", opacity(np.minimum(d_ra, d_pulmonary) - np.float32(1.8))
         yield "rv_wall", opacity(d_rv_wall)
         yield "vessel_wall", opacity(d_la - np.float32(1.8))
@@ -248,6 +290,7 @@ class Heart:
         yield "blood_right", right * np.clip((below + 4) / 18, 0, 1)
         yield "lv_wall", opacity(d_myocardium)
         yield "blood_la", opacity(d_la)
+        yield "crux", opacity(vessels["crux"])
         yield "vessel_wall", opacity(d_aorta - np.float32(1.6))
         left = opacity(np.maximum(d_endo, -above - 2))
         yield "blood_la", left
@@ -266,12 +309,14 @@ class Heart:
         ):
             yield "leaflet", opacity(self._leaflets(points, ring, is_open, leaflet)) * np.float32(0.8)
         yield "leaflet", opacity(self._cusps(points)) * np.float32(0.8)
+        curtain = self._curtain()
+        yield "leaflet", opacity(tube(points, curtain, np.full(len(curtain), 0.9)))
 
     def _profile_at(self, above: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weight of the base outline, profile and its slope at a height below the base."""
         s = np.clip(above / np.maximum(length, 20), 0, 1)
         index = (s * 512).astype(np.int32)
-        return np.exp(-((s / np.float32(0.2)) ** 2)), self._profile[index], self._slope[index]
+        return base_weight(s), self._profile[index], self._slope[index]
 
     def _moderator_band(self) -> tuple[np.ndarray, np.ndarray]:
         """The moderator band of the RV."""
@@ -297,6 +342,13 @@ class Heart:
         slant = reach * narrowing / bottom
         distance = np.abs(np.sqrt(dx * dx + dy * dy) - funnel) / np.sqrt(1 + slant * slant) - np.float32(0.9)
         return np.maximum(distance, np.maximum(-depth - 0.5, depth - bottom))
+
+    def _curtain(self) -> np.ndarray:
+        """(K, 3) a zigzag between the mitral and the aortic ring: the sheet that joins them and parts LA from LVOT."""
+        across = np.arange(-36, 37, 4)
+        mitral = self.rings.mitral.nodes[np.round((self.anatomy.aortic_angle + across) / 2).astype(int) % 180]
+        aortic = self.rings.aortic.nodes[np.round((180 - 1.3 * across) / 2).astype(int) % 180]
+        return np.stack([mitral, aortic], axis=1).reshape(-1, 3)
 
     def _cusps(self, points: np.ndarray) -> np.ndarray:
         """Distance from the aortic cusps: a shallow cup when shut, along the wall when open."""

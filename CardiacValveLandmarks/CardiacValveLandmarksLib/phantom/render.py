@@ -55,8 +55,8 @@ class Slice:
         for tissue, opacity in patient.body.layers(self._points, 1.5 * self._softness):
             self._paint(self._background, slice(None), tissue, opacity)
 
-    def _paint(self, image: np.ndarray, where, tissue: str, opacity: np.ndarray) -> None:
-        image += opacity * (self._textures[tissue][where] - image)
+    def _paint(self, image: np.ndarray, where, tissue: str, opacity: np.ndarray, factor: np.ndarray | int = 1) -> None:
+        image += opacity * (self._textures[tissue][where] * factor - image)
 
     def render(self, phase: float, rng: np.random.Generator) -> np.ndarray:
         """(H, W) float32 magnitude image at a phase of the RR interval."""
@@ -71,8 +71,9 @@ class Slice:
             shifted = self._points[near] + (offset * thickness * self.geometry.normal).astype(np.float32)
             local = self.patient.pose.to_heart(shifted).astype(np.float32)
             values = self._background[near].copy()
+            flow = self.contrast.flow_factor(local, near, self.shape, phase)
             for tissue, opacity in heart.layers(local, self._softness):
-                self._paint(values, near, tissue, opacity)
+                self._paint(values, near, tissue, opacity, flow if tissue.startswith("blood") else 1)
             mean += values / len(offsets)
         image = self._background.copy()
         image[near] = mean

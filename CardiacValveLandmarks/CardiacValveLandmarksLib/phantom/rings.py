@@ -55,9 +55,34 @@ def base_descent(anatomy: HeartAnatomy, motion: MotionState, x: np.ndarray, y: n
     return anatomy.descent * motion.contraction * (1 + tilt_x * x / scale + tilt_y * y / scale)
 
 
-def septal_surface(anatomy: HeartAnatomy) -> float:
-    """Distance of the right side of the basal septum from the LV axis at the tricuspid hinge, mm."""
-    return 0.5 * (anatomy.lv_radius + anatomy.mitral_radius) + anatomy.wall * (1 + anatomy.basal_taper) / 2
+def base_weight(fraction: np.ndarray | float) -> np.ndarray:
+    """How much the outline of the LV follows its base at a fraction of its length below the base."""
+    return np.exp(-((np.asarray(fraction) / 0.2) ** 2))
+
+
+def wall_thickness(anatomy: HeartAnatomy, degrees: np.ndarray | float, contraction: float) -> np.ndarray:
+    """Thickness of the LV wall in a direction from its axis, mm, before it tapers to the hinges."""
+    extra = np.cos(np.deg2rad(np.asarray(degrees) - anatomy.wall_extra_angle)).clip(0)
+    return (anatomy.wall + anatomy.wall_septal_extra * extra) * (1 + anatomy.thickening * contraction)
+
+
+def septal_surface(anatomy: HeartAnatomy, mitral: np.ndarray, contraction: float) -> float:
+    """x of the right side of the septum where the tricuspid valve is hinged on it, mm (negative).
+
+    mitral: (180, 3) nodes of the mitral ring at that instant, which the base of the LV follows.
+    """
+    x, y = -anatomy.mitral_radius - anatomy.wall, anatomy.tricuspid_y
+    weight = float(base_weight(anatomy.tricuspid_offset / anatomy.lv_length))
+    for _ in range(3):
+        angle = np.arctan2(y, x)
+        around = np.arctan2(mitral[:, 1], mitral[:, 0])
+        nearest = mitral[np.argmin(np.abs(np.angle(np.exp(1j * (around - angle)))))]
+        wall = float(wall_thickness(anatomy, np.rad2deg(angle), contraction))
+        at_base = np.hypot(nearest[0], nearest[1]) + wall * (anatomy.basal_taper * weight + 1 - weight)
+        at_middle = anatomy.lv_radius + float(wall_thickness(anatomy, np.rad2deg(angle), 0.0))
+        radius = at_base * weight + at_middle * (1 - weight)
+        x = -np.sqrt(max(radius**2 - y**2, (0.6 * radius) ** 2))
+    return float(x)
 
 
 def valves(anatomy: HeartAnatomy, phase: float) -> Valves:
@@ -73,6 +98,9 @@ def valves(anatomy: HeartAnatomy, phase: float) -> Valves:
     y = anatomy.mitral_offset[1] + radius * (1 + half) * np.sin(_ANGLES)
     relative = _ANGLES - np.deg2rad(anatomy.aortic_angle)
     z = -anatomy.mitral_saddle * np.cos(2 * relative) + anatomy.mitral_tilt[0] * x + anatomy.mitral_tilt[1] * y
+    z = z + anatomy.mitral_lean * (
+        np.cos(np.deg2rad(anatomy.aortic_angle)) * x + np.sin(np.deg2rad(anatomy.aortic_angle)) * y
+    )
     z = z + base_descent(anatomy, motion, x, y)
     mitral_nodes = np.stack([x, y, z], axis=1) + sway
     mitral = Ring(mitral_nodes, mitral_nodes.mean(0), _normal(mitral_nodes))
@@ -93,7 +121,7 @@ def valves(anatomy: HeartAnatomy, phase: float) -> Valves:
     # tricuspid: its septal hinge on the right side of the septum, displaced towards the apex
     radius = anatomy.tricuspid_radius * (1 - anatomy.tricuspid_contraction * c)
     half = anatomy.tricuspid_ellipticity / 2
-    septum_x = -septal_surface(anatomy)
+    septum_x = septal_surface(anatomy, mitral_nodes - sway, c)
     septal_z = float(mitral_nodes[RING_NODES // 2, 2]) + anatomy.tricuspid_offset
     x = radius * (1 - half) * np.cos(_ANGLES)
     y = radius * (1 + half) * np.sin(_ANGLES)

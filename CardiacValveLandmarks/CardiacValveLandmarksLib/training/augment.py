@@ -18,8 +18,10 @@ def random_affine(
     shift: float,
     scale: float,
     mirror: Tensor,
+    bend: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Any rotation, a shift of up to `shift` pixels, a log-uniform scale of up to 1 ± `scale`, and mirror images.
+    """Any rotation, a shift of up to `shift` pixels, a log-uniform scale of up to 1 ± `scale`, mirror images, and a
+    smooth deformation: up to `bend` pixels SD at the 7 x 7 nodes of a field over the cut.
 
     images (B, 1, S, S), landmarks (B, L, 2) pixels (row, column), NaN absent; mirror (B,) bool.
     Returns images (B, 1, size, size) cut from the centre, and the landmarks' new positions; NaN outside the cut.
@@ -41,14 +43,31 @@ def random_affine(
     matrix[:, :, 1] *= torch.where(mirror, -1.0, 1.0)[:, None]
     moved = torch.einsum("bij,blj->bli", torch.linalg.inv(matrix), landmarks - (whole - 1) / 2)
     moved = moved - offset[:, None] + (size - 1) / 2
+    field = _smooth_field(count, size, bend, generator) if bend else None
+    if field is not None:  # an output pixel q shows what lies at q + field(q): solve for the landmark's q
+        target = torch.nan_to_num(moved, nan=(size - 1) / 2)
+        place = target
+        for _ in range(8):
+            at = (place.flip(-1)[:, :, None] + 0.5) * (2 / size) - 1
+            shift_there = functional.grid_sample(field, at, "bilinear", "border", align_corners=False)
+            place = target - shift_there[..., 0].transpose(1, 2)
+        moved = torch.where(moved.isnan(), torch.nan, place)
     outside = ((moved < 1) | (moved > size - 2)).any(-1, keepdim=True)
     moved = torch.where(outside | moved.isnan(), torch.nan, moved)
 
     grid = torch.stack(torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij"), -1).float()
-    source = torch.einsum("bij,hwj->bhwi", matrix, grid - (size - 1) / 2)
+    bent = grid + field.permute(0, 2, 3, 1) if field is not None else grid.expand(count, -1, -1, -1)
+    source = torch.einsum("bij,bhwj->bhwi", matrix, bent - (size - 1) / 2)
     source = source + torch.einsum("bij,bj->bi", matrix, offset)[:, None, None]
     normalised = source.flip(-1) * (2 / whole)  # grid_sample wants (x, y), and [-1, 1] over the pixel edges
     return functional.grid_sample(images, normalised, "bilinear", "zeros", align_corners=False), moved
+
+
+def _smooth_field(count: int, size: int, bend: float, generator: torch.Generator) -> Tensor:
+    """(B, 2, size, size) displacements (row, column) in pixels."""
+    strength = torch.rand(count, 1, 1, 1, generator=generator) * bend
+    coarse = torch.randn(count, 2, 7, 7, generator=generator) * strength
+    return functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
 
 
 def random_appearance(images: Tensor, generator: torch.Generator) -> Tensor:

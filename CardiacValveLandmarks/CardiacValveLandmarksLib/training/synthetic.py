@@ -56,7 +56,7 @@ def training_image(patient: Patient, kind: str, rng: np.random.Generator) -> tup
         rotation=rng.uniform(0, 2 * np.pi),
         thickness=rng.uniform(5, 9),
     )
-    contrast = Contrast.sample(rng, rng.uniform(0.7, 1.7))
+    contrast = Contrast.sample(rng, rng.uniform(0.7, 1.7), free=rng.random() < 0.35)
     image = Slice(patient, geometry, (SIZE, SIZE), contrast, through_plane=2).render(phase, rng)
     landmarks = np.full((N_LANDMARKS, 2), np.nan, np.float32)
     if kind in VIEWS:

@@ -27,25 +27,27 @@ from . import Recipe
 class SyntheticHeatmapSettings(LoopSettings):
     """shards: of 256 images. first_shards: the pool a run starts with; it grows evenly to `shards` over the first 60 %.
     size, sigma: pixels of 2 mm. warm_up: steps in which the rate rises; then it falls as a cosine. view_told: share of
-    images whose view the network is told; wrongly_told: share told a wrong one; mirrored: share of mirror images.
+    images whose view the network is told; wrongly_told: share told a wrong one; mirrored: share of mirror images;
+    bend: pixels, SD at the nodes of the smooth deformation.
     shards_folder: where shards are kept, "": beside the checkpoint. wait_for_shards: another process makes them.
     """
 
-    seed: int = 2
-    steps: int = 5600
+    seed: int = 4
+    steps: int = 4000
     batch: int = 32
     learning_rate: float = 2e-3
     average: float = 0.998
     clip_norm: float = 2.0
     bfloat16: bool = True
-    shards: int = 220
-    first_shards: int = 24
+    shards: int = 120
+    first_shards: int = 10
     size: int = 128
     sigma: float = 2.4
     warm_up: int = 200
     view_told: float = 0.5
     wrongly_told: float = 0.06
     mirrored: float = 0.10
+    bend: float = 1.5
     shards_folder: str = ""
     wait_for_shards: bool = False
 
@@ -105,7 +107,14 @@ class TrainingRecipe(Recipe):
         real = classes < OTHER
         mirror = torch.from_numpy(rng.random(settings.batch) < settings.mirrored)
         images, landmarks = random_affine(
-            images, landmarks, settings.size, generator, shift=7.0, scale=0.18, mirror=mirror
+            images,
+            landmarks,
+            settings.size,
+            generator,
+            shift=7.0,
+            scale=0.18,
+            mirror=mirror,
+            bend=settings.bend,
         )
         images = random_appearance(images, generator)
         told = torch.zeros(settings.batch, 3)
