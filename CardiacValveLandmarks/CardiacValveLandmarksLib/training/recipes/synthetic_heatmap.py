@@ -39,8 +39,8 @@ class SyntheticHeatmapSettings(LoopSettings):
     average: float = 0.998
     clip_norm: float = 2.0
     bfloat16: bool = True
-    shards: int = 120
-    first_shards: int = 10
+    shards: int = 80
+    first_shards: int = 18
     size: int = 128
     sigma: float = 2.4
     warm_up: int = 200
