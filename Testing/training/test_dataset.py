@@ -128,11 +128,19 @@ def test_a_cut_file_is_refused(tmp_path):
         read_npz(path)
 
 
-def test_two_landmarks_on_a_pixel_are_not_written(tmp_path):
+def test_landmarks_that_share_a_pixel_are_both_kept(tmp_path):
     data = some()
-    data.landmarks[1, 5] = data.landmarks[1, 4]
-    with pytest.raises(InputError, match="landmarks 5 and 6 of image 1 on pixel"):
-        write_npz(tmp_path / "a.npz", data)
+    data.landmarks[1, 4] = data.landmarks[1, 6] = data.landmarks[1, 7] = (80.2, 90.4)
+    write_npz(tmp_path / "a.npz", data)
+    np.testing.assert_array_equal(read_npz(tmp_path / "a.npz")[0].landmarks, data.landmarks)
+    with np.load(tmp_path / "a.npz") as archive:
+        pixels = [np.argwhere(archive["trainLMImgs"][1] == value) for value in (30, 100, 150)]
+    assert [len(pixel) for pixel in pixels] == [1, 1, 1]
+    assert np.concatenate(pixels).tolist() == [[80, 90], [80, 91], [81, 90]]
+
+
+def test_landmarks_outside_their_image_are_not_written(tmp_path):
+    data = some()
     data.landmarks[1, 5] = (-4, 10)
     with pytest.raises(InputError, match="landmark 6 of image 1 at"):
         write_npz(tmp_path / "a.npz", data)

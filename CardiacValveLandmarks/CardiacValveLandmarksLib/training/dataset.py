@@ -135,33 +135,34 @@ def split_by_patient(
 
 
 def landmark_images(landmarks: np.ndarray, shape: tuple[int, int], source: str | os.PathLike) -> np.ndarray:
-    """Landmark images (n, H, W) uint8 of positions (n, 11, 2): the pixel nearest to each of the ten insertion points.
+    """Landmark images (n, H, W) uint8 of positions (n, 11, 2): a pixel for each of the ten insertion points.
 
-    source: what errors name. InputError where a point is outside its image, or two of an image share a pixel.
+    It is the nearest pixel, or the nearest that is free (the mitral and the aortic ring touch: their points can share
+    one). source: what errors name. InputError where a point is outside its image.
     """
     marked = np.zeros((len(landmarks), *shape), np.uint8)
     for number, points in enumerate(landmarks):
         for landmark in VALVE_LANDMARKS:
-            if np.isnan(points[landmark.index]).any():
+            point = points[landmark.index]
+            if np.isnan(point).any():
                 continue
-            row, column = (int(np.floor(value + 0.5)) for value in points[landmark.index])
-            if not (0 <= row < shape[0] and 0 <= column < shape[1]):
+            if not ((point >= -0.5) & (point < np.array(shape) - 0.5)).all():
                 raise InputError(
                     source,
                     f"landmarks inside the image of {shape[0]} x {shape[1]} pixels",
-                    f"landmark {landmark.number} of image {number} at ({row}, {column})",
+                    f"landmark {landmark.number} of image {number} at ({point[0]:.1f}, {point[1]:.1f})",
                     "Mark it as absent, or take a larger image.",
                 )
-            if marked[number, row, column]:
-                other = _BY_VALUE[int(marked[number, row, column])]
-                raise InputError(
-                    source,
-                    "each landmark on a pixel of its own",
-                    f"landmarks {other.number} and {landmark.number} of image {number} on pixel ({row}, {column})",
-                    "Correct them, or use finer pixels.",
-                )
-            marked[number, row, column] = landmark.bundle_value
+            marked[number][_free_pixel(marked[number], point)] = landmark.bundle_value
     return marked
+
+
+def _free_pixel(image: np.ndarray, point: np.ndarray) -> tuple[int, int]:
+    """The pixel of `image` that is 0 and nearest to `point`."""
+    row, column = np.floor(np.asarray(point, np.float64) + 0.5).astype(int)
+    around = [(r, c) for r in range(row - 2, row + 3) for c in range(column - 2, column + 3)]
+    inside = [(r, c) for r, c in around if 0 <= r < image.shape[0] and 0 <= c < image.shape[1] and not image[r, c]]
+    return min(inside, key=lambda pixel: float(np.hypot(*(np.array(pixel) - point))))
 
 
 def read_landmark_images(
@@ -218,7 +219,7 @@ def write_npz(
     """Write the published form, with exact positions, views, spacing and patients beside it; reads back without loss.
 
     extra: further arrays by key, which `read_npz` passes over.
-    InputError: points outside their image or on one pixel, a patient in both halves, a place that cannot be written.
+    InputError: points outside their image, a patient in both halves, a place that cannot be written.
     """
     arrays: dict[str, np.ndarray] = dict(extra or {})
     test = empty(train.shape) if test is None else test
@@ -279,7 +280,7 @@ def _read_half(archive, half: str, path: str | os.PathLike, size: tuple[int, int
     exact = _optional(archive, f"{half}Landmarks", path, (count, N_LANDMARKS, 2))
     landmarks = read_landmark_images(marked, path, f"{half}LMImgs", allow_empty=exact is not None)
     if exact is not None:
-        _check_exact(landmarks, exact, path, half)
+        _check_exact(exact, marked, path, half)
         landmarks = exact
     views = _optional(archive, f"{half}Views", path, (count,))
     spacing = _optional(archive, f"{half}Spacing", path, (count, 2))
@@ -313,17 +314,14 @@ def _optional(archive, key: str, path: str | os.PathLike, shape: tuple[int, ...]
     return archive[key]
 
 
-def _check_exact(rounded: np.ndarray, exact: np.ndarray, path: str | os.PathLike, half: str) -> None:
+def _check_exact(exact: np.ndarray, marked: np.ndarray, path: str | os.PathLike, half: str) -> None:
     """Exact positions must be those of the landmark images: someone may have corrected one and not the other."""
-    ten = slice(0, len(VALVE_LANDMARKS))
-    a, b = rounded[:, ten], np.asarray(exact, np.float32)[:, ten]
-    agree = (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= 0.5 + 1e-3)
-    wrong = np.argwhere(~agree.all(-1))
+    expected = landmark_images(np.asarray(exact, np.float32), marked.shape[1:], path)
+    wrong = np.flatnonzero((expected != marked).any(axis=(1, 2)))
     if len(wrong):
-        image, landmark = wrong[0]
         raise InputError(
             path,
             f"{half}Landmarks and {half}LMImgs that agree",
-            f"landmark {landmark + 1} of image {image} at {exact[image, landmark]} and {rounded[image, landmark]}",
+            f"other positions in image {wrong[0]}",
             f"Remove {half}Landmarks to use the landmark images.",
         )

@@ -24,7 +24,7 @@ from ..models.engine import torch_device
 from .checkpoint import RunState, load_checkpoint, save_checkpoint
 from .recipes import Recipe
 from .runlog import RunLog
-from .settings import write_settings
+from .settings import LoopSettings, write_settings
 
 
 class Progress(NamedTuple):
@@ -79,6 +79,8 @@ def _run(
     progress: Callable[[Progress], None] | None,
 ) -> None:
     settings = recipe.settings
+    if recipe.enough(state.history):  # ended early before
+        return
     began, first, totals, logged = time.perf_counter(), state.step, {}, 0
     for step, batch in _batches(recipe, state.step, device):
         torch.manual_seed(settings.seed + 1_000_003 * (step + 1))
@@ -86,13 +88,16 @@ def _run(
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         state.net.train()
-        terms = recipe.losses(state.net, batch)
-        loss = sum(terms.values())
-        values = {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
-        if not math.isfinite(values["loss"]):
-            raise DivergedError(_where(values, batch, step, rate, state, folder))
         state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        values: dict[str, float] = {}
+        for part, share in _chunks(batch, settings):
+            terms = recipe.losses(state.net, part)
+            loss = sum(terms.values())
+            for name, term in {"loss": loss, **terms}.items():
+                values[name] = values.get(name, 0.0) + share * term.item()
+            if not math.isfinite(values["loss"]):
+                raise DivergedError(_where(values, part, step, rate, state, folder))
+            (loss if share == 1 else loss * share).backward()
         if settings.clip_norm:
             nn.utils.clip_grad_norm_(state.net.parameters(), settings.clip_norm)
         state.optimiser.step()
@@ -103,6 +108,7 @@ def _run(
         last = done == settings.steps
         if settings.validate_every and (done % settings.validate_every == 0 or last):
             _validate(recipe, state, log)
+            last = last or recipe.enough(state.history)
         if done % settings.log_every == 0 or last:
             means = {name: total / logged for name, total in totals.items()}
             log.training(done, {**means, "learning_rate": rate, "seconds": time.perf_counter() - began})
@@ -113,6 +119,8 @@ def _run(
             totals, logged = {}, 0
         if done % settings.checkpoint_every == 0 or last:
             save_checkpoint(folder, recipe, state)
+        if last:
+            return
 
 
 class _Numbered(Dataset):
@@ -155,6 +163,17 @@ def _batches(recipe: Recipe, start: int, device: torch.device) -> Iterator[tuple
             max(start, number * settings.substeps), min((number + 1) * settings.substeps, settings.steps)
         ):
             yield step, batch
+
+
+def _chunks(batch: Mapping[str, Tensor], settings: LoopSettings) -> Iterator[tuple[Mapping[str, Tensor], float]]:
+    """The parts of a batch that go through the network at once, and their shares of it."""
+    size = settings.chunk or settings.batch
+    if size >= settings.batch:
+        yield batch, 1.0
+        return
+    for start in range(0, settings.batch, size):
+        part = {name: value[start : start + size] for name, value in batch.items()}
+        yield part, min(size, settings.batch - start) / settings.batch
 
 
 def _average(state: RunState, decay: float) -> None:

@@ -27,13 +27,16 @@ class LoopSettings:
     checkpoint_every, validate_every, log_every: steps between; validate_every 0: never.
     device: cpu, cuda or cuda:N, as given, never another. bfloat16: forward pass in mixed precision.
     threads: of torch on the CPU. workers: processes that prepare batches ahead; 0: none, in turn with the steps.
-    datasets: NPZ files in the published form. tensorboard: log for it too.
+    chunk: images that go through the network at once; 0: the whole batch. Gradients add up over the chunks, so that a
+    batch can be larger than memory; the same but for rounding, unless the network has batch norms.
+    tensorboard: log for it too.
     """
 
     seed: int = 0
     steps: int = 1000
     substeps: int = 1
     batch: int = 32
+    chunk: int = 0
     learning_rate: float = 1e-3
     average: float = 0.0
     clip_norm: float = 0.0
@@ -44,18 +47,17 @@ class LoopSettings:
     bfloat16: bool = False
     threads: int = 1
     workers: int = 1
-    datasets: tuple[str, ...] = ()
     tensorboard: bool = False
 
     #: settings that may differ between a run and its continuation; all others decide the result
     may_change: typing.ClassVar[frozenset[str]] = frozenset(
-        ("device", "threads", "workers", "checkpoint_every", "log_every", "datasets", "tensorboard")
+        ("device", "threads", "workers", "checkpoint_every", "log_every", "tensorboard")
     )
 
     def __post_init__(self) -> None:
         for name in ("steps", "substeps", "batch", "checkpoint_every", "log_every", "threads"):
             self.require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("seed", "workers", "validate_every", "clip_norm"):
+        for name in ("seed", "chunk", "workers", "validate_every", "clip_norm"):
             self.require(name, getattr(self, name) >= 0, "0 or more")
         self.require("learning_rate", self.learning_rate > 0, "more than 0")
         self.require("device", re.fullmatch(r"cpu|cuda(:\d+)?", self.device) is not None, "cpu, cuda or cuda:N")

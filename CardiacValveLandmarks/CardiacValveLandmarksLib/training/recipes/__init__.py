@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn, optim
 
 #: in the order of the help text
-RECIPES = ("synthetic-heatmap",)
+RECIPES = ("synthetic-heatmap", "kcl-regression", "xue-heatmap")
 
 
 class Recipe(ABC):
@@ -51,7 +51,8 @@ class Recipe(ABC):
     @abstractmethod
     def losses(self, net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weighted terms of the loss, by the names they are logged under; the loop adds them up. net is in training
-        mode, the batch on the settings' device; the forward pass belongs into `with self.precision():`."""
+        mode, the batch (or a chunk of it, where the settings say so) on the settings' device; the forward pass belongs
+        into `with self.precision():`."""
 
     def optimiser(self, net: nn.Module) -> optim.Optimizer:
         """Adam, unless a recipe says otherwise."""
@@ -67,6 +68,10 @@ class Recipe(ABC):
     def validate(self, net: nn.Module) -> dict[str, float]:
         """Figures (pixels and mm in their names) on validation data; net is in evaluation mode on the device."""
         return {}
+
+    def enough(self, history: Sequence[Mapping[str, float]]) -> bool:
+        """Whether the run ends before its last step, told from the validations so far."""
+        return False
 
     def fingerprint(self) -> str:
         """What the training data are, so that a run does not go on with others; "" where the settings say it all."""
