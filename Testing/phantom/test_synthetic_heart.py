@@ -7,6 +7,7 @@ from CardiacValveLandmarksLib.orientation import handedness
 from CardiacValveLandmarksLib.phantom.anatomy import HeartAnatomy
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
 from CardiacValveLandmarksLib.phantom.motion import motion_state, shortening
+from CardiacValveLandmarksLib.phantom.render import Patient
 from CardiacValveLandmarksLib.phantom.rings import MIN_CHORD, cut_landmarks, cut_ring, valves
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,3 +138,16 @@ def test_a_plane_that_grazes_a_ring_shows_no_landmark():
 def test_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="5CH"):
         synthetic_study(0, kinds=("5CH",))
+
+
+def test_septal_tricuspid_hinge_lies_on_the_right_side_of_the_septum():
+    """In ordinary hearts the wall of the LV begins within 4.5 mm of it, in half of them within 1.5 mm."""
+    gaps = []
+    for seed in range(30):
+        heart = Patient.sample(np.random.default_rng(seed)).heart(0.0)
+        along = np.linspace(-8.0, 8.0, 65)
+        points = heart.rings.tricuspid.nodes[0] + along[:, None] * np.array([1.0, 0.0, 0.0])
+        wall = next(value for name, value in heart.layers(points.astype(np.float32), 0.5) if name == "lv_wall")
+        gaps.append(abs(along[np.flatnonzero(wall > 0.5)[0]]) if (wall > 0.5).any() else np.inf)
+    assert np.median(gaps) < 1.5
+    assert np.mean(np.array(gaps) < 4.5) >= 0.9

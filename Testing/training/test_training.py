@@ -51,16 +51,18 @@ def test_shards_depend_on_seed_and_number_alone(shards):
     assert np.isfinite(first.landmarks[first.classes != OTHER][:, 10]).any()
 
 
+@pytest.mark.parametrize("bend", [0.0, 1.5])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_landmarks_move_with_the_image(mirrored):
+def test_landmarks_move_with_the_image(mirrored, bend):
     generator = torch.Generator().manual_seed(3)
     rows, columns = torch.meshgrid(torch.arange(160.0), torch.arange(160.0), indexing="ij")
     place = torch.tensor([[70.0, 95.0], [88.0, 66.0]])
     images = torch.stack([torch.exp(-((rows - r) ** 2 + (columns - c) ** 2) / 18) for r, c in place])
     images = images[None].sum(1, keepdim=True).repeat(6, 1, 1, 1)
     moved, at = random_affine(
-        images, place[None].repeat(6, 1, 1), 128, generator, shift=7, scale=0.18, mirror=torch.full((6,), mirrored)
-    )
+        images, place[None].repeat(6, 1, 1), 128, generator, shift=7, scale=0.18, mirror=torch.full((6,), mirrored),
+        bend=bend,
+    )  # fmt: skip
     for image, points in zip(moved, at, strict=True):
         for row, column in points:
             r, c = round(row.item()), round(column.item())
