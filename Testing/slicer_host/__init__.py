@@ -6,6 +6,6 @@ unmodified code runs. MRML is Slicer's own C++; only what needs Qt is stood in f
 PythonQt does otherwise than PySide6; `qt_names` narrows that gap where the two read properties differently.
 """
 
-from .application import Host, install
+from .application import Host, install, make_modules
 
-__all__ = ["Host", "install"]
+__all__ = ["Host", "install", "make_modules"]

@@ -130,7 +130,7 @@ def _module(name: str, **contents) -> ModuleType:
 _modules_made = False
 
 
-def _make_modules() -> None:
+def make_modules() -> None:
     """Once a process: classes of Qt are changed for good."""
     global _modules_made
     if _modules_made:
@@ -160,7 +160,7 @@ def install(module_path: Path, main_window: bool = True, answers: list[bool] | N
     """
     qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["host"])
     QtCore.QCoreApplication.setOrganizationName("CardiacValveLandmarksTests")
-    _make_modules()
+    make_modules()
     application = WindowApplication(main_window)
     slicer.app, slicer.mrmlScene = application, application.scene
     name = module_path.stem

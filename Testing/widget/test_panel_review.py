@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slicer
 from CardiacValveLandmarksLib.landmarks import VIEWS, Provenance
-from conftest import ARTEFACTS, FRAMES, WRONG, provenance, stored
+from panel_helpers import ARTEFACTS, FRAMES, WRONG, provenance, stored
 from PySide6 import QtCore, QtTest, QtWidgets
 
 
@@ -284,9 +284,11 @@ def test_measures_and_rings(study, host, shot):
     host.process()
     names = [study.ui.measuresTable.item(row, 0).text() for row in range(study.ui.measuresTable.rowCount)]
     assert any("aortic" in name for name in names) and not any("MAPSE septal" in name for name in names)
+    study.ui.liveCheckBox.click()
     study.logic.setAbsent("2CH", 0, 1)
-    host.process()
+    host.process(0.6)
     assert "press Measure again" in study.ui.measureLabel.text and "outdated" in study.ui.measuresSection.text
+    assert study.measures.result is result
 
 
 def test_export_writes_what_is_ticked_and_overwrites_nothing(study, host, tmp_path, shot):

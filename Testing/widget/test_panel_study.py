@@ -8,7 +8,7 @@ import pytest
 import slicer
 from CardiacValveLandmarksLib.errors import InputError
 from CardiacValveLandmarksLib.landmarks import VIEWS, Provenance
-from conftest import FRAMES, MODULE, WRONG, scene_contents, stored
+from panel_helpers import FRAMES, MODULE, WRONG, scene_contents, stored
 from PySide6 import QtWidgets
 
 #: PANEL.md: names that scripts rely on

@@ -58,10 +58,11 @@ class DetectionLogic:
         model: str = "phantom-heatmap",
         progress: Progress | None = None,
         cancel: Cancel | None = None,
+        **options,
     ) -> list[Detected]:
         """Look which view each (sequence node ID, cine) shows. Touches no node: may run in a worker thread."""
         jobs = [Job("auto", node_id, cine.replace(view=None)) for node_id, cine in cines]
-        return self.compute(jobs, model, progress, cancel)
+        return self.compute(jobs, model, progress, cancel, **options)
 
     def assignViews(self, recognised: Sequence[Detected]) -> dict[str, int]:
         """View -> index of what shows it best, of what `recognise` gave. The rest is named in `messages`."""

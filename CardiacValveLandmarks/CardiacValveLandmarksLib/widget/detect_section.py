@@ -30,7 +30,7 @@ class DetectSection:
         jobs = panel.attempt(lambda: logic.prepare(sequences))
         if jobs is None:
             return
-        model, keep = parameters.model, parameters.keepManual
+        model, keep, device = parameters.model, parameters.keepManual, parameters.device
 
         def done(detected):
             yield from logic.applyInPieces(detected, keepManual=keep)
@@ -43,9 +43,14 @@ class DetectSection:
                 )
                 for one in detected
             ]
+            # what it really ran on
+            told += sorted({str(getattr(one.result, "engine", "")) for one in detected} - {""})
             panel.say("\n".join([*told, *logic.messages]), "doubt" if logic.messages else "good")
 
-        panel.run(_("Detection"), lambda progress, cancel: logic.compute(jobs, model, progress, cancel), done)
+        def task(progress, cancel):
+            return logic.compute(jobs, model, progress, cancel, device=device)
+
+        panel.run(_("Detection"), task, done)
 
     def cancel(self) -> None:
         """Stop what runs; the scene stays as it was."""

@@ -15,16 +15,36 @@ def installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def missing_for(spec) -> str:
-    """The package that has to be installed before this model can run: "onnxruntime", "torch" or ""."""
-    from ..models.conversion import known_architecture
-
+def missing_for(spec, device: str = "auto") -> str:
+    """The package to install before this model can run on a device: "onnxruntime", "torch" or ""."""
+    if device.startswith("cuda"):
+        return "" if installed("torch") else "torch"
     if spec.weights_path.suffix == ".onnx":
         return "" if installed("onnxruntime") else "onnxruntime"
-    converted = bool(spec.sha256) and known_architecture(spec.sha256) is not None
-    if installed("torch") or (converted and installed("onnxruntime")):
+    if installed("torch") or (_converted(spec) and installed("onnxruntime")):
         return ""
     return "torch"
+
+
+def _converted(spec) -> bool:
+    """Whether the model's weights were brought into ONNX form before."""
+    from ..models.conversion import known_architecture
+
+    return bool(spec.sha256) and known_architecture(spec.sha256) is not None
+
+
+def engine_for(spec, device: str) -> str:
+    """What will run the model, in words, by the rule of `models.engine.open_engine`."""
+    if device.startswith("cuda"):
+        return _("{device}, PyTorch").format(device=device.upper())
+    from ..models.architectures import OWN_GRAPH
+
+    onnx = spec.weights_path.suffix == ".onnx"
+    if not onnx and spec.architecture != OWN_GRAPH and installed("onnxruntime"):
+        onnx = _converted(spec) or (installed("onnx") and installed("torch"))
+    if onnx:
+        return _("CPU, ONNX Runtime")
+    return _("CPU, PyTorch") if device == "cpu" else _("PyTorch, on a GPU where there is one")
 
 
 def install(package: str) -> bool:

@@ -78,6 +78,7 @@ class Panel:
     def enter(self) -> None:
         """The module is opened."""
         self._entered = True
+        self.model.fill()
         self._tie()
         self.review.shortcuts.enable()
 
@@ -90,8 +91,10 @@ class Panel:
 
     def cleanup(self) -> None:
         """The module is unloaded."""
-        self.worker.cancel()
-        self.worker.wait()
+        self.measures.release()
+        for worker in (self.worker, self.measures.worker):
+            worker.cancel()
+            worker.wait()
         self.exit()
         self._untie()
         self.browsing.release()
@@ -128,6 +131,7 @@ class Panel:
 
     def _scene_closes(self) -> None:
         self.worker.cancel()
+        self.measures.release()
         self.review.leave()
         self.browsing.release()
         self._untie()
@@ -182,8 +186,8 @@ class Panel:
             self._views_changed()
         else:
             self.review.landmarks_changed(change)
+            self.measures.landmarks_changed(change)
         if not change.dragging:
-            self.measures.outdate()
             self.refresh()
 
     def _views_changed(self) -> None:

@@ -17,11 +17,14 @@ class Parameters:
     cine4CH: vtkMRMLSequenceNode
     #: id of the model; the list of models changes, so its box is not tied to this by name
     model: str = "phantom-heatmap"
+    #: where it runs, as `detection.detect` takes it
+    device: str = "auto"
     keepManual: bool = True
     spread: Annotated[int, WithinRange(0, 30)] = DEFAULT_SPREAD
     mitral: bool = True
     tricuspid: bool = True
     aortic: bool = False
+    liveMeasures: bool = True
     exportCsv: bool = True
     exportJson: bool = True
     exportNpz: bool = False

@@ -183,7 +183,8 @@ class StudySection:
             except CvlError as error:
                 self._panel.say(str(error), "bad")
         cines = self._of_one_study(cines)
-        logic, model = self._panel.logic, self._panel.parameters.model
+        logic, parameters = self._panel.logic, self._panel.parameters
+        model, device = parameters.model, parameters.device
 
         def done(recognised) -> None:
             for one in recognised:
@@ -202,9 +203,10 @@ class StudySection:
                 told.append(_("Select the cines by hand if you know which they are."))
             self._panel.say("\n".join(told[:8]), "good" if best else "bad")
 
-        self._panel.run(
-            _("Finding the views"), lambda progress, cancel: logic.recognise(cines, model, progress, cancel), done
-        )
+        def task(progress, cancel):
+            return logic.recognise(cines, model, progress, cancel, device=device)
+
+        self._panel.run(_("Finding the views"), task, done)
 
     def _of_one_study(self, cines: list[tuple[str, Cine]]) -> list[tuple[str, Cine]]:
         """The cines of the study that is meant: views of two patients are never put together."""

@@ -15,17 +15,18 @@ from collections.abc import Callable, Iterator
 
 import qt
 
-#: the timer's rhythm, how much of it is the thread's, and how long a turn of taking in may last, s
-_INTERVAL, _YIELD, _TURN = 0.010, 0.010, 0.015
+#: the timer's rhythm and how long a turn of taking in may last, s
+_INTERVAL, _TURN = 0.010, 0.015
 
 Progress = Callable[[float, str], None]
 Task = Callable[[Progress, Callable[[], bool]], object]
 
 
 class Worker:
-    """Runs `task(progress, cancel)`. `running` until its end was handed over."""
+    """Runs `task(progress, cancel)`. `running` until its end was handed over. share: of each turn, the thread's, s."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = 0.010) -> None:
+        self._share = share
         self._messages: queue.SimpleQueue = queue.SimpleQueue()
         self._cancel = threading.Event()
         self._thread: threading.Thread | None = None
@@ -92,7 +93,7 @@ class Worker:
             self._polling = False
 
     def _listen(self) -> None:
-        time.sleep(_YIELD)
+        time.sleep(self._share)
         latest = None
         while self._thread is not None:
             try:
