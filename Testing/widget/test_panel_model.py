@@ -3,6 +3,7 @@
 import re
 import shutil
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -92,7 +93,7 @@ def test_a_model_added_elsewhere_is_listed_when_the_module_is_opened(panel, tmp_
 
 def fake_torch(monkeypatch, count: int) -> None:
     torch = ModuleType("torch")
-    torch.__spec__ = SimpleNamespace(_initializing=False)
+    torch.__spec__ = ModuleSpec("torch", None)
     torch.cuda = SimpleNamespace(
         is_available=lambda: count > 0, device_count=lambda: count, get_device_name=lambda number: f"Card {number}"
     )
