@@ -14,6 +14,9 @@ from CardiacValveLandmarksLib.detection.files import write_markups
 from CardiacValveLandmarksLib.errors import InputError
 from CardiacValveLandmarksLib.landmarks import LANDMARKS, N_LANDMARKS, LandmarkSeries, Provenance, in_view
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
+from CardiacValveLandmarksLib.study import StudySettings
+from CardiacValveLandmarksLib.study_build import build_study
+from CardiacValveLandmarksLib.study_io import study_to_json
 from CardiacValveLandmarksLib.training.annotation_names import NameMap, image_place, view_in
 from CardiacValveLandmarksLib.training.compare import compare
 from CardiacValveLandmarksLib.training.dataset import LabelledImages, write_npz
@@ -128,6 +131,19 @@ def test_every_form_of_the_same_landmarks_reads_alike(items, tmp_path):
     npz = read("six.npz")
     np.testing.assert_allclose(npz.pixels, truth.positions, atol=1e-4)
     assert npz.persons == ("p", "p", "q", "q", "r", "r")
+
+
+def test_a_study_is_one_person_and_its_views_are_cines(items, tmp_path):
+    study = build_study(
+        [(item.cine, item.truth) for item in items[:2]],
+        StudySettings(samples=10, shift_images=False, motion_check=False, nodes=8, order=1),
+    )
+    study_to_json(study, tmp_path / "study.json")
+    sets = read_landmark_sets(tmp_path)
+    assert {item.view for item in sets} == {"2CH", "3CH"} and len({item.persons for item in sets}) == 1
+    whole = compare(sets, [a_set(item, item.truth) for item in items])
+    assert len(whole.cines) == 2 and max(np.nanmax(cine.errors) for cine in whole.cines) < 1e-6
+    assert len({person for cine in whole.cines for person in cine.persons}) == 1
 
 
 def test_markups_of_one_cine_are_joined_whatever_their_coordinate_system(items, tmp_path):
@@ -355,7 +371,7 @@ def test_the_command_writes_everything_or_nothing(items, tmp_path, capsys, monke
     )
     arguments = ["evaluate", "--predictions", str(tmp_path / "found"), "--reference", str(tmp_path / "truth"),
                  "--reader2", str(tmp_path / "reader2"), "--strata", str(tmp_path / "strata.csv"),
-                 "-o", str(tmp_path / "out")]  # fmt: skip
+                 "--landmarks", "1,2,3,4,5,6", "-o", str(tmp_path / "out")]  # fmt: skip
     assert main(arguments) == 0
     assert "second reader" in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -372,7 +388,7 @@ def test_the_command_writes_everything_or_nothing(items, tmp_path, capsys, monke
     vendors = {row["value"]: row["cines"] for row in record["strata"] if row["grouping"] == "vendor"}
     assert vendors == {"A": 2, "B": 1}
     with (tmp_path / "out" / "points.csv").open() as stream:
-        assert len(list(csv.DictReader(stream))) == sum(item.truth.present.sum() for item in items)
+        assert len(list(csv.DictReader(stream))) == sum(item.truth.present[:, :6].sum() for item in items)
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert main(arguments) == 3 and "--overwrite" in capsys.readouterr().err
 

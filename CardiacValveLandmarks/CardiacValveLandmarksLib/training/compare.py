@@ -129,7 +129,8 @@ def compare(
         cine = known.get(truth.name) or known.get(other.name)
         nobody = (cine.patient_key if cine is not None else "") or truth.name
         told = persons.get(truth.name) or persons.get(other.name) if persons else None
-        whose = truth.persons or tuple(other.persons[row] for row in rows if other.persons) or ("",) * len(rows)
+        mine, others = truth.persons or ("",) * len(rows), other.persons or ("",) * len(other.frames)
+        whose = tuple(one or others[row] for one, row in zip(mine, rows, strict=True))
         recognised = tuple(other.views[row] for row in rows)
         compared.append(
             ComparedCine(
