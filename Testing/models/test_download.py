@@ -1,6 +1,8 @@
 """Downloads from a server that stalls, truncates, corrupts and redirects: the file is right or it is not there."""
 
 import hashlib
+import os
+import threading
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +176,45 @@ def test_cancelled_download_keeps_what_came(server):
     assert not spec.weights_path.exists()
     assert 0 < partial_path(spec).stat().st_size < len(CONTENT)
     assert download_model(spec, **QUICK).read_bytes() == CONTENT
+
+
+def test_two_downloads_at_the_same_time_do_not_mix(server):
+    """Both begin while a part is there; one takes it over, the other begins anew; both bring the right file."""
+    spec, together = spec_for(server), threading.Barrier(2, timeout=20)
+    server.script = ["truncate"]
+    with pytest.raises(ModelError):
+        download_model(spec, attempts=1, **QUICK)
+    begun, found = threading.local(), []
+
+    def wait_once(done, total):
+        if not getattr(begun, "yes", False):
+            begun.yes = True
+            together.wait()
+
+    def fetch():
+        found.append(download_model(spec, wait_once, **QUICK).read_bytes())
+
+    threads = [threading.Thread(target=fetch) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found == [CONTENT, CONTENT] and spec.weights_path.read_bytes() == CONTENT
+    assert sorted(path.name for path in spec.weights_path.parent.iterdir()) == [spec.weights_path.name]
+    assert sorted(wanted is None for _, _, wanted in server.seen[1:]) == [False, True]
+
+
+def test_what_a_killed_download_left_is_taken_up_later(server):
+    spec = spec_for(server)
+    left = partial_path(spec).with_name(partial_path(spec).name + "-killed")
+    left.parent.mkdir(parents=True)
+    left.write_bytes(CONTENT[:100_000])
+    assert download_model(spec, **QUICK).read_bytes() == CONTENT
+    assert server.seen[-1][2] is None and left.exists(), "it may still be written to"
+    spec.weights_path.unlink()
+    os.utime(left, (0, 0))
+    assert download_model(spec, **QUICK).read_bytes() == CONTENT
+    assert server.seen[-1][2] == "bytes=100000-" and not left.exists()
 
 
 def test_full_disk_is_said_before_anything_is_written(server, monkeypatch):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 4
 CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
 _CHUNK = 1 << 16
+#: a partial file nobody has written to for so long is nobody's any more, s
+_ABANDONED_SECONDS = 900.0
 #: answers that may be better a moment later
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 
@@ -33,6 +36,27 @@ class _Interrupted(Exception):
 def partial_path(spec: ModelSpec) -> Path:
     """What came so far of an unfinished download; the next one goes on from there."""
     return spec.weights_path.with_name(spec.weights_path.name + ".part")
+
+
+@contextlib.contextmanager
+def _own_partial(shared: Path) -> Iterator[Path]:
+    """A partial file that is this download's alone, begun with what an earlier one left; left for the next at the end.
+
+    Two downloads of a model at the same time do not write into each other: taking over a file is a renaming, which
+    succeeds for one of them, and the other begins anew.
+    """
+    own = shared.with_name(f"{shared.name}-{uuid.uuid4().hex[:12]}")
+    abandoned = time.time() - _ABANDONED_SECONDS
+    for path in (shared, *shared.parent.glob(shared.name + "-*")):
+        with contextlib.suppress(OSError):  # not there, or taken by another
+            if path == shared or path.stat().st_mtime < abandoned:
+                path.replace(own)
+                break
+    try:
+        yield own
+    finally:
+        if own.is_symlink() or own.exists():
+            own.replace(shared)
 
 
 def download_model(
@@ -56,15 +80,30 @@ def download_model(
         raise UsageError(f"{spec.id} is not a model to download.")
     if spec.sha256 is None and spec.md5 is None:
         raise ModelError(spec.source, "a checksum in the catalogue", "none", "Without one nothing is downloaded.")
-    target, partial = spec.weights_path, partial_path(spec)
+    target = spec.weights_path
     if target.is_file():
         with contextlib.suppress(ModelError):  # damaged: fetch it again
             verify(spec)
             return target
     make_folder(target.parent)
+    with _own_partial(partial_path(spec)) as partial:
+        reason = _fetch(spec, partial, progress, cancel, attempts, timeout, pause)
+        if not reason:
+            partial.replace(target)
+            return target
+    raise ModelError(
+        spec.source,
+        f"the weights of {spec.id}",
+        f"{reason} ({attempts} attempts)",
+        f"Check the network and proxy and try again (it goes on where it stopped), or copy the file to {target}.",
+    )
+
+
+def _fetch(spec: ModelSpec, partial: Path, progress, cancel, attempts: int, timeout, pause: float) -> str:
+    """Attempts until `partial` is whole and verified: "", or why the last one was not."""
     import requests
 
-    reason = ""
+    reason = "not tried"
     with requests.Session() as session:
         for attempt in range(attempts):
             if attempt:
@@ -84,14 +123,8 @@ def download_model(
                 continue
             except OSError as error:  # after requests' own errors, which are OSErrors too: it is the disk
                 raise _no_room(partial, str(error)) from error
-            partial.replace(target)
-            return target
-    raise ModelError(
-        spec.source,
-        f"the weights of {spec.id}",
-        f"{reason} ({attempts} attempts)",
-        f"Check the network and proxy and try again (it goes on where it stopped), or copy the file to {target}.",
-    )
+            return ""
+    return reason
 
 
 def _transfer(
@@ -176,7 +209,8 @@ def remove_model(spec: ModelSpec) -> list[Path]:
     if spec.origin == "user":
         unregister(spec.id)
         return removed
-    for path in (weights, partial_path(spec)):
+    partial = partial_path(spec)
+    for path in (weights, partial, *partial.parent.glob(partial.name + "-*")):
         if path.is_file():
             path.unlink()
             removed.append(path)
