@@ -1,7 +1,8 @@
 """A landmark's displacement over the beat, drawn into a label; a click goes to that frame.
 
-The curve is painted on a pixmap with a QPainter, and the label's mouse is read through an event filter: both are used
-by Slicer's own Python modules, whereas overriding a widget's paintEvent from Python is not.
+The curve is painted on a pixmap with a QPainter, and the label's mouse is read through an event filter: PythonQt calls
+a Python subclass's eventFilter with the event's own class (Slicer's script repository documents it for closing the
+application), whereas overriding a widget's paintEvent from Python is not relied on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The panel's keys, alive only while the module is open."""
+"""The panel's keys, alive only while the module is open.
+
+None of them belongs to Slicer's main window: its menus and toolbars have no undo (qSlicerMainWindow.ui), and other
+modules' keys, like the Segment Editor's, live while those are open.
+"""
 
 from __future__ import annotations
 
