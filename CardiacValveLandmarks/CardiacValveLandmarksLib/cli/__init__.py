@@ -14,7 +14,10 @@ from .. import __version__
 from ..errors import CvlError
 
 #: in the order of the help text
-COMMANDS = ("demo", "detect", "sax", "study", "export", "meshmap", "models", "phantom", "train", "evaluate", "saliency")
+COMMANDS = (
+    *("demo", "detect", "sax", "study", "export", "meshmap", "models", "phantom"),
+    *("train", "finetune", "evaluate", "saliency"),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -89,6 +89,8 @@ def _list(options: argparse.Namespace) -> int:
         print(f"  {model.id}: {model.weights_path}")
         if model.synthetic_only:
             print("    trained on synthetic images only")
+        if model.training is not None:
+            print(f"    {model.training['summary']}")
     return 0
 
 

@@ -57,6 +57,7 @@ class ModelSpec:
 
     origin: "built-in", "download", "user" (registered) or "path" (given as a file).
     path: the weights file, and checksum: its sha256, once `resolve_model` has verified it; before, None and "".
+    training: what a fine-tuned model was made of (training.finetune), None for others; its "summary" is for people.
     """
 
     id: str
@@ -79,6 +80,7 @@ class ModelSpec:
     origin: str = "built-in"
     path: Path | None = None
     checksum: str = ""
+    training: Mapping | None = None
 
     @property
     def weights_path(self) -> Path:
@@ -98,6 +100,8 @@ class ModelSpec:
         entry["input"]["size"] = None if self.input.size is None else list(self.input.size)
         if self.decision is not None:
             entry["decision"]["confidence"] = list(self.decision.confidence)
+        if self.training is None:
+            del entry["training"]
         return entry
 
 
@@ -128,6 +132,7 @@ _CHECKS = {
     "md5": lambda value: value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value)),
     "synthetic_only": lambda value: isinstance(value, bool),
     "decision": lambda value: value is None or _is_decision(value),
+    "training": lambda value: value is None or (isinstance(value, Mapping) and isinstance(value.get("summary"), str)),
     "input.spacing_mm": lambda value: value is None or (isinstance(value, (int, float)) and value > 0),
     "input.size": lambda value: (
         value is None
@@ -146,6 +151,8 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
     The JSON schema says the same; it is not used here, so that no schema package is needed to detect.
     """
     names = {field.name for field in fields(ModelSpec)} - {"origin", "path", "checksum"}
+    if isinstance(entry, Mapping):
+        entry = {"training": None, **entry}
     inputs = {field.name for field in fields(InputSpec)}
 
     def check_names(found: object, expected: set[str], what: str) -> None:

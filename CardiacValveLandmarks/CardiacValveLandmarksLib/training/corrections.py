@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,33 @@ def label_weights(
 def is_corrected(landmarks: LandmarkSeries) -> bool:
     """Whether a person decided anything."""
     return landmarks.view is not None and bool(label_weights(landmarks).any())
+
+
+def split(
+    corrected: Sequence[CorrectedCine], share: float, seed: int
+) -> tuple[list[CorrectedCine], list[CorrectedCine], str]:
+    """(training, held out, how): `share` of the patients, at least one, are held out; of one patient, cines.
+
+    InputError where there is one cine only: nothing could say whether the model became better.
+    """
+    if len(corrected) < 2:
+        raise InputError(
+            corrected[0].cine.name if corrected else "corrections",
+            "at least two corrected cines: one to learn from, and one to see whether it helped",
+            f"{len(corrected)}",
+            "Correct another, best of another patient.",
+        )
+    patients = sorted({one.patient for one in corrected})
+    how = "by patient"
+    if len(patients) == 1:
+        # halves of a dataset share no patient: here the cines stand for patients
+        corrected = [replace(one, patient=f"{one.patient}-{n}") for n, one in enumerate(corrected, start=1)]
+        patients = [one.patient for one in corrected]
+        how = "by cine, for all are of one patient: how well it does on other patients is not known"
+    count = min(max(1, round(share * len(patients))), len(patients) - 1)
+    held = {patients[i] for i in np.random.default_rng([seed, 91]).permutation(len(patients))[:count]}
+    training = [one for one in corrected if one.patient not in held]
+    return training, [one for one in corrected if one.patient in held], how
 
 
 def read_corrections(path: str | os.PathLike, cines: str | os.PathLike | None = None) -> list[CorrectedCine]:

@@ -1,0 +1,269 @@
+"""Fine-tuning: a model of the catalogue learns from corrected cines, and takes its place only where it is better.
+
+Validation is by patient. The new model is compared with the old one through the whole detection, on corrected cines
+it has not seen and on a fixed set of synthetic ones; where it is not better on the first, or worse on the second, it
+is refused. Accepted, it is registered in the user's catalogue with what it was made of.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__
+from ..detection import detect
+from ..detection.heatmap import HeatmapDetector
+from ..errors import InputError, ModelError, UsageError
+from ..files import atomic_open, make_folder
+from ..landmarks import VIEWS
+from ..models.cache import checksums
+from ..models.catalogue import list_models, register, resolve_model
+from ..models.engine import open_engine
+from ..models.spec import ModelSpec
+from ..orientation import handedness
+from ..phantom.cines import synthetic_study
+from .corrections import PROPAGATED, CorrectedCine, label_weights, split
+
+#: a landmark that was missed counts as this far off, mm, and none counts for more
+MISSED_MM = 20.0
+#: the error on synthetic cines may become this much larger
+ALLOWED_LOSS = 0.05
+#: the fixed synthetic set: seeds that no training, calibration or evaluation draws from
+_FIRST_SEED, _PATIENTS, _FRAMES = 3_000_000, 5, 2
+REPORT_FILE = "finetuning.json"
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a model does on some cines. mean_mm: a missed landmark counts as MISSED_MM, as does a larger error.
+    median_mm: of those found. found: share of the landmarks that are there."""
+
+    mean_mm: float
+    median_mm: float
+    found: float
+    points: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The old model and the new one on the corrected cines held out, and on the fixed synthetic cines."""
+
+    held_out: tuple[Score, Score]
+    synthetic: tuple[Score, Score]
+
+    def objection(self) -> str:
+        """Why the new model does not take the old one's place; "" where it does."""
+        (before, after), (kept, now) = self.held_out, self.synthetic
+        if not after.mean_mm < before.mean_mm:
+            return f"{after.mean_mm:.2f} mm on held-out cines, where the old one has {before.mean_mm:.2f}"
+        if now.mean_mm > kept.mean_mm * (1 + ALLOWED_LOSS):
+            return f"{now.mean_mm:.2f} mm on synthetic cines, where the old one has {kept.mean_mm:.2f}"
+        return ""
+
+    def text(self) -> str:
+        """Two lines with the figures of both."""
+        lines = []
+        for name, (before, after) in (("cines held out", self.held_out), ("synthetic cines", self.synthetic)):
+            lines.append(
+                f"{name}: mean {before.mean_mm:.2f} -> {after.mean_mm:.2f} mm, median {before.median_mm:.2f} -> "
+                f"{after.median_mm:.2f}, found {before.found:.1%} -> {after.found:.1%} of {after.points} points"
+            )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """file: the new model. comparison: with the old one. registered: its id in the catalogue, None where not.
+    notes: what was done, in plain words."""
+
+    file: Path
+    comparison: Comparison
+    registered: str | None
+    notes: tuple[str, ...]
+
+
+def is_mirrored(one: CorrectedCine, spec: ModelSpec) -> bool:
+    """Whether a model of one handedness takes this cine as its mirror image; where the orientation does not tell,
+    whichever way its landmarks are clearer to the model, as in a detection."""
+    if not spec.input.one_handed:
+        return False
+    side = 0 if one.cine.geometry is None else handedness(one.cine.geometry, one.view)
+    if side:
+        return side < 0
+    engine = open_engine(spec.path, spec.architecture, checksum=spec.checksum)
+    return HeatmapDetector(one.cine, spec, engine, False, None, None).find(one.view).facts["mirrored"]
+
+
+def score(model: str | os.PathLike, cases: Sequence[tuple]) -> Score:
+    """Detect in every case (cine, view, positions (T, 11, 2) pixels, NaN where nothing is known) without an ensemble.
+
+    Distances are mm where the cine has a spacing, else pixels.
+    """
+    errors, found = [], []
+    for cine, view, positions in cases:
+        result = detect(cine, model, view=view, tta=False)
+        known = np.isfinite(positions[..., 0])
+        step = (result.landmarks.positions - positions)[known] * (1.0 if cine.spacing is None else cine.spacing)
+        errors.append(np.linalg.norm(step, axis=-1))
+        found.append(result.landmarks.present[known])
+    errors, found = np.concatenate(errors), np.concatenate(found)
+    capped = np.where(found, np.minimum(errors, MISSED_MM), MISSED_MM)
+    median = float(np.median(errors[found])) if found.any() else float("nan")
+    return Score(float(capped.mean()), median, float(found.mean()), len(found))
+
+
+def corrected_cases(corrected: Sequence[CorrectedCine], propagated: float = PROPAGATED) -> list[tuple]:
+    """What `score` takes: the frames that count, and in them what a person placed or moved."""
+    cases = []
+    for one in corrected:
+        weights = label_weights(one.landmarks, propagated, untouched=0.0)
+        frames = np.flatnonzero(weights.any(1))
+        positions = np.where(weights[..., None] > 0, one.landmarks.positions, np.nan)[frames]
+        times = None if one.cine.times_ms is None else one.cine.times_ms[frames]
+        cases.append((one.cine.replace(frames=one.cine.frames[frames], times_ms=times), one.view, positions))
+    return cases
+
+
+def synthetic_cases(landmarks: Sequence[int], patients: int | None = None) -> list[tuple]:
+    """The fixed synthetic set: ordinary patients, of each view, with the landmarks of these numbers."""
+    known = np.isin(np.arange(1, 12), landmarks)
+    cases = []
+    for seed in range(_FIRST_SEED, _FIRST_SEED + (patients or _PATIENTS)):
+        for item in synthetic_study(seed, frames=_FRAMES).items:
+            cases.append((item.cine, item.kind, np.where(known[:, None], item.truth.positions, np.nan)))
+    return cases
+
+
+def finetune(
+    corrected: Sequence[CorrectedCine],
+    folder: str | os.PathLike,
+    base: str = "phantom-heatmap",
+    *,
+    settings=None,
+    model_id: str | None = None,
+    held_out: float = 0.25,
+    propagated: float = PROPAGATED,
+    progress: Callable | None = None,
+) -> Outcome:
+    """Train `base` on corrected cines; register the result as `model_id` (None: do not) where it is better.
+
+    folder: checkpoint, logs, the new model with its description, and finetuning.json. settings: of the base's kind
+    (finetune_heatmap, finetune_regression), None: their own. held_out: share of the patients. propagated: how much
+    points count that followed a correction nearby. progress: as of loop.train.
+    ModelError: a base that cannot be trained, or the new model is refused; it is in `folder` then, and its figures are
+    in the message. UsageError: the id is taken. InputError: as `split`.
+    """
+    if model_id is not None and any(model.id == model_id for model in list_models()):
+        raise UsageError(f"model id {model_id!r} is taken: choose another with --id, or remove that model first.")
+    from .loop import train
+
+    spec = resolve_model(base)
+    settings = settings or settings_class(spec)()
+    corrected = _usable(corrected, spec)
+    training, held, how = split(corrected, held_out, settings.seed)
+    folder = make_folder(folder)
+    recipe = _recipe(spec, training, held, propagated, settings, folder)
+    file = train(recipe, folder, progress=progress)
+    entry = _describe(spec, file, training, held, how, recipe.settings)
+    with atomic_open(file.with_suffix(".json")) as stream:
+        json.dump(entry, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
+    cases = corrected_cases(held, propagated), synthetic_cases(spec.landmarks)
+    comparison = Comparison(*((score(base, part), score(file, part)) for part in cases))
+    notes = (
+        f"Held out {how}: {len(held)} of {len(corrected)} cines.",
+        *((f"The weights went {recipe.way:.0%} of the way.",) if hasattr(recipe, "way") else ()),
+    )
+    objection = comparison.objection()
+    with atomic_open(folder / REPORT_FILE) as stream:
+        report = {**entry["training"], "comparison": asdict(comparison), "refused": objection or None}
+        json.dump(report, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
+    if objection:
+        raise ModelError(
+            file,
+            f"a model better than {spec.id}",
+            objection,
+            "It is not registered. Correct more cines, or more frames of them, and try again.",
+        )
+    if model_id is not None:
+        register(file, model_id)
+    return Outcome(file, comparison, model_id, notes)
+
+
+def _usable(corrected: Sequence[CorrectedCine], spec: ModelSpec) -> list[CorrectedCine]:
+    """Those the model can learn from. InputError where a cine's spacing is needed and unknown."""
+    for one in corrected:
+        if spec.input.spacing_mm is not None and one.cine.spacing is None:
+            advice = "Leave it out, or use the file with its pixel spacing."
+            raise InputError(one.cine.source or one.cine.name, "a cine with its pixel spacing", "none stated", advice)
+    return list(corrected)
+
+
+def settings_class(spec: ModelSpec) -> type:
+    """The settings that fine-tuning this model has. ModelError for a model that cannot be trained here."""
+    if spec.architecture == "heatmap-unet":
+        from .finetune_heatmap import HeatmapFinetuneSettings
+
+        return HeatmapFinetuneSettings
+    if spec.architecture == "published-regressor":
+        from .finetune_regression import RegressionFinetuneSettings
+
+        return RegressionFinetuneSettings
+    raise ModelError(
+        spec.path,
+        "a model this library can train on: the built-in one, the published one, or one fine-tuned from them",
+        f"the architecture {spec.architecture}",
+    )
+
+
+def _recipe(spec: ModelSpec, training, held, propagated: float, settings, folder: Path):
+    if spec.kind == "heatmap":
+        from .finetune_heatmap import HeatmapFinetune
+
+        mirrored = {id(one): is_mirrored(one, spec) for one in (*training, *held)}
+        return HeatmapFinetune(settings, folder, spec, training, held, mirrored, propagated)
+    from .finetune_regression import RegressionFinetune
+
+    return RegressionFinetune(settings, folder, spec, training, held, propagated)
+
+
+def _describe(spec: ModelSpec, file: Path, training, held, how: str, settings) -> dict:
+    """The new model's catalogue entry: its base's, with where it comes from."""
+    corrected = (*training, *held)
+    patients = len({one.patient for one in corrected}) if "one patient" not in how else 1
+    counts = {view: sum(one.view == view for one in corrected) for view in VIEWS}
+    frames = [int(label_weights(one.landmarks).any(1).sum()) for one in corrected]
+    summary = f"{spec.id} fine-tuned on {len(corrected)} corrected cines of {patients} patient(s), {date.today()}"
+    past = f" {spec.training['summary']}." if spec.training else ""
+    return {
+        **spec.entry(),
+        "id": file.stem.lower(),
+        "title": f"{spec.title}, fine-tuned ({date.today()})",
+        "citation": f"{spec.citation} Fine-tuned by the user.",
+        "source": None,
+        "file": file.name,
+        "size": file.stat().st_size,
+        "sha256": checksums(file, "sha256")[0],
+        "md5": None,
+        "intended_use": f"{spec.intended_use} Fine-tuned on the user's corrections: for images like those.",
+        "synthetic_only": False,
+        "training": {
+            "summary": summary + past,
+            "base": spec.id,
+            "base_sha256": spec.checksum,
+            "date": str(date.today()),
+            "software": __version__,
+            "cines": counts,
+            "patients": patients,
+            "frames": sum(frames),
+            "held_out": {"cines": len(held), "how": how},
+            "settings": asdict(settings),
+        },
+    }

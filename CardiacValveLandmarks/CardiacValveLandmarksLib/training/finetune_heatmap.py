@@ -1,0 +1,218 @@
+"""Fine-tuning of the heat-map network: corrected cines among images of the synthetic heart, from a model's weights on.
+
+Three things keep what the model knew: a share of each batch is of the synthetic heart (rehearsal), batch norms keep
+their statistics, and at the end the weights are moved from the old towards the new only as far as the error on
+synthetic images allows (Wortsman et al., CVPR 2022: the straight line between the two keeps both).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..landmarks import VIEWS
+from ..models.decoding import decode
+from ..models.restore import torch_network
+from ..models.sampling import Window
+from ..models.spec import ModelSpec
+from .augment import rescale
+from .corrections import CorrectedCine, label_weights
+from .recipes.synthetic_heatmap import SyntheticHeatmapSettings, TrainingRecipe
+from .synthetic import OTHER, SIZE, read_shard, write_shard
+
+#: synthetic images that say what is forgotten: a shard no training draws from
+_CHECK_SEED, _CHECK_IMAGES = 990_001, 48
+#: images of either set that validation looks at
+_MOST_IMAGES = 36
+#: no error counts for more, mm: a single point gone astray says little of the rest
+_LARGEST_MM = 20.0
+#: how far from the old weights (0) to the new (1), tried at the end; and what the error on synthetic images may rise by
+_WAYS, _ALLOWED = (1.0, 0.75, 0.5, 0.25), 1.02
+
+
+@dataclass(frozen=True)
+class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
+    """corrected: share of each batch that is of corrected cines, the rest is of the synthetic heart. patience: after
+    so many validations in a row without a better one the run ends. Frames are drawn as often as their labels count
+    (corrections.label_weights)."""
+
+    seed: int = 1
+    steps: int = 120
+    batch: int = 12
+    learning_rate: float = 3e-4
+    average: float = 0.95
+    validate_every: int = 20
+    log_every: int = 20
+    checkpoint_every: int = 40
+    workers: int = 0
+    shards: int = 1
+    first_shards: int = 1
+    warm_up: int = 20
+    corrected: float = 0.5
+    patience: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("corrected", 0 < self.corrected <= 1, "above 0, to 1")
+        self.require("patience", self.patience >= 1, "at least 1")
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Images as the network sees them: images (n, S, S) float32, landmarks (n, 11, 2) pixels of them, NaN where
+    absent, classes (n,) numbers of views, chances (n,) of each to be drawn, which sum to 1."""
+
+    images: np.ndarray
+    landmarks: np.ndarray
+    classes: np.ndarray
+    chances: np.ndarray
+
+
+def cut(
+    corrected: Sequence[CorrectedCine], mirrored: Sequence[bool], spec: ModelSpec, size: int, propagated: float
+) -> Cuts:
+    """The frames that count, cut around their landmarks at the model's spacing and handedness.
+
+    mirrored: whether each cine is the mirror image of what the model takes.
+    """
+    parts = [], [], [], []
+    for one, mirror in zip(corrected, mirrored, strict=True):
+        weights = label_weights(one.landmarks, propagated)
+        frames = np.flatnonzero(weights.any(1))
+        points = one.landmarks.positions
+        centre = np.nanmean(points[frames], axis=(0, 1))
+        window = Window(
+            one.cine.shape, tuple(centre), tuple(spec.input.spacing_mm / one.cine.spacing), (size,) * 2, mirror
+        )
+        images = window.images(one.cine.frames[frames])
+        parts[0].append(images / max(float(np.percentile(images, 99.5)), 1e-6))
+        parts[1].append(window.positions(points[frames]))
+        parts[2].append(np.full(len(frames), VIEWS.index(one.view)))
+        parts[3].append(weights[frames].sum(1))
+    images, landmarks, classes, chances = (np.concatenate(part) for part in parts)
+    return Cuts(images.astype(np.float32), landmarks.astype(np.float32), classes, chances / chances.sum())
+
+
+class _MixedPool:
+    """Draws as the pool of the synthetic heart does, but part of each batch from the corrected cines."""
+
+    def __init__(self, synthetic, cuts: Cuts, share: float) -> None:
+        self.synthetic, self.cuts, self.share = synthetic, cuts, share
+
+    def grow(self, step: int) -> None:
+        self.synthetic.grow(step)
+
+    def draw(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        images, landmarks, classes = self.synthetic.draw(rng)
+        count = max(1, round(self.share * len(images)))
+        chosen = rng.choice(len(self.cuts.images), count, p=self.cuts.chances)
+        images[:count, 0] = torch.from_numpy(self.cuts.images[chosen])
+        landmarks[:count] = torch.from_numpy(self.cuts.landmarks[chosen])
+        classes[:count] = torch.from_numpy(self.cuts.classes[chosen])
+        return images, landmarks, classes
+
+
+class HeatmapFinetune(TrainingRecipe):
+    """Made with the model to begin from, the corrected cines to train on and those held out, and whether each is to
+    be mirrored. After `finish`, `way` says how far the weights went."""
+
+    name = "finetune-heatmap"
+    Settings = HeatmapFinetuneSettings
+    settings: HeatmapFinetuneSettings
+    monitor = "cost"
+
+    def __init__(
+        self,
+        settings: HeatmapFinetuneSettings,
+        folder: Path,
+        spec: ModelSpec,
+        training: Sequence[CorrectedCine],
+        held_out: Sequence[CorrectedCine],
+        mirrored: Mapping[int, bool],
+        propagated: float,
+    ) -> None:
+        super().__init__(settings, folder)
+        self.spec, self.way = spec, 1.0
+        sides = [[mirrored[id(one)] for one in part] for part in (training, held_out)]
+        cuts = cut(training, sides[0], spec, SIZE, propagated)
+        self._fingerprint = hashlib.sha256(
+            spec.checksum.encode() + cuts.images.tobytes() + cuts.landmarks.tobytes() + cuts.chances.tobytes()
+        ).hexdigest()
+        self._pool = _MixedPool(self._pool, cuts, settings.corrected)
+        self._held = cut(held_out, sides[1], spec, settings.size, propagated)
+        self._check = self._synthetic_check()
+        self._before = {name: self._error(torch_network(spec), cuts) for name, cuts in self._sets().items()}
+
+    def _synthetic_check(self) -> Cuts:
+        shard = read_shard(write_shard(self._pool.synthetic.folder, _CHECK_SEED, 0, _CHECK_IMAGES))
+        views, edge = shard.classes < OTHER, (SIZE - self.settings.size) // 2
+        images = shard.images[views, edge : SIZE - edge, edge : SIZE - edge].astype(np.float32)
+        landmarks = shard.landmarks[views] - edge
+        return Cuts(images, landmarks, shard.classes[views], np.full(len(images), 1 / len(images)))
+
+    def _sets(self) -> dict[str, Cuts]:
+        return {"held_out_mm": self._held, "synthetic_mm": self._check}
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def network(self) -> nn.Module:
+        return torch_network(self.spec).to(memory_format=torch.channels_last)
+
+    def losses(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):  # a few images of one kind would spoil its statistics
+                module.eval()
+        return super().losses(net, batch)
+
+    def enough(self, history: Sequence[Mapping[str, float]]) -> bool:
+        costs = [entry["cost"] for entry in history]
+        return len(costs) > self.settings.patience and min(costs[-self.settings.patience :]) > min(costs)
+
+    def validate(self, net: nn.Module) -> dict[str, float]:
+        """held_out_mm, synthetic_mm: mean errors, each at most 20 mm, of held-out cines and synthetic images; cost:
+        the sum of their ratios to the base model's."""
+        errors = {name: self._error(net, cuts) for name, cuts in self._sets().items()}
+        return {**errors, "cost": sum(errors[name] / self._before[name] for name in errors)}
+
+    @torch.no_grad()
+    def _error(self, net: nn.Module, cuts: Cuts) -> float:
+        device = next(net.parameters()).device
+        chosen = np.unique(np.linspace(0, len(cuts.images) - 1, _MOST_IMAGES).round().astype(int))
+        errors = []
+        for rows in np.array_split(chosen, -(-len(chosen) // 16)):
+            images = rescale(torch.from_numpy(cuts.images[rows])[:, None])
+            told = nn.functional.one_hot(torch.from_numpy(cuts.classes[rows]).long(), len(VIEWS)).float()
+            with self.precision():
+                logits, _ = net(images.to(device), told.to(device))
+            maps = logits.float().softmax(1)[:, : cuts.landmarks.shape[1]].cpu().numpy()
+            errors.append(np.linalg.norm(decode(maps).positions - cuts.landmarks[rows], axis=-1))
+        errors = np.concatenate(errors) * self.spec.input.spacing_mm
+        return float(np.minimum(errors[np.isfinite(errors)], _LARGEST_MM).mean())
+
+    def finish(self, net: nn.Module, folder: Path) -> Path:
+        """Go as far towards the new weights as lowers the held-out error while the synthetic one may stay."""
+        old = torch_network(self.spec).state_dict()
+        new = {name: value.clone() for name, value in net.state_dict().items()}
+        best = np.inf
+        chosen = new
+        for way in _WAYS:
+            mixed = {
+                name: torch.lerp(old[name], value, way) if value.is_floating_point() else value
+                for name, value in new.items()
+            }
+            net.load_state_dict(mixed)
+            figures = self.validate(net)
+            # beyond what is allowed, what is lost on synthetic images counts ten times
+            lost = max(0.0, figures["synthetic_mm"] / self._before["synthetic_mm"] - _ALLOWED)
+            cost = figures["held_out_mm"] / self._before["held_out_mm"] + 10 * lost
+            if cost < best:
+                best, self.way, chosen = cost, way, mixed
+        net.load_state_dict(chosen)
+        return super().finish(net, folder)

@@ -1,0 +1,219 @@
+"""Fine-tuning: what is held out, when a new model is accepted, where it then is, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from CardiacValveLandmarksLib import cli  # noqa: E402
+from CardiacValveLandmarksLib.cine import Cine  # noqa: E402
+from CardiacValveLandmarksLib.detection import detect  # noqa: E402
+from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError  # noqa: E402
+from CardiacValveLandmarksLib.landmarks import LandmarkSeries, Provenance  # noqa: E402
+from CardiacValveLandmarksLib.models.catalogue import find_model, register, resolve_model  # noqa: E402
+from CardiacValveLandmarksLib.models.restore import torch_network  # noqa: E402
+from CardiacValveLandmarksLib.orientation import handedness  # noqa: E402
+from CardiacValveLandmarksLib.phantom.cines import synthetic_study  # noqa: E402
+from CardiacValveLandmarksLib.training import finetune as module  # noqa: E402
+from CardiacValveLandmarksLib.training.corrections import CorrectedCine, split  # noqa: E402
+from CardiacValveLandmarksLib.training.corrections_npz import write_corrections_npz  # noqa: E402
+from CardiacValveLandmarksLib.training.finetune import Comparison, Score, finetune, is_mirrored  # noqa: E402
+from CardiacValveLandmarksLib.training.finetune_heatmap import HeatmapFinetuneSettings, cut  # noqa: E402
+from CardiacValveLandmarksLib.training.synthetic import write_shard  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def own_catalogue(tmp_path, monkeypatch):
+    """A catalogue of the test's own, and a fixed synthetic set of one patient."""
+    monkeypatch.setenv("CVL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "_PATIENTS", 1)
+
+
+@pytest.fixture(scope="module")
+def corrected():
+    """Four patients, a view each, with every point placed by hand."""
+    found = []
+    for number, view in enumerate(("4CH", "2CH", "3CH", "4CH")):
+        item = synthetic_study(500 + number, kinds=(view,), frames=3).items[0]
+        there = item.truth.present
+        by_hand = np.where(there, Provenance.MANUAL, Provenance.ABSENT)
+        marks = LandmarkSeries(item.truth.positions, np.where(there, np.nan, 0.5), by_hand, view)
+        found.append(CorrectedCine(item.cine, marks, f"patient-{number}"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Rehearsal and check images, fewer than usual."""
+    folder = tmp_path_factory.mktemp("shards")
+    for seed in (1, 990_001):
+        write_shard(folder, seed, 0, size=12)
+    return str(folder)
+
+
+@pytest.fixture
+def spoiled(tmp_path):
+    """The built-in network with noise on its weights: there is much to learn again."""
+    net = torch_network(resolve_model("phantom-heatmap"))
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for weights in net.parameters():
+            weights += 0.12 * weights.std().nan_to_num() * torch.randn_like(weights)
+    torch.save(net.state_dict(), tmp_path / "spoiled.pt")
+    return register(tmp_path / "spoiled.pt", "spoiled").id
+
+
+def few_steps(shards, **changes):
+    values = {"steps": 8, "batch": 4, "validate_every": 4, "warm_up": 2, "shards_folder": shards, "average": 0.5}
+    return HeatmapFinetuneSettings(**{**values, **changes})
+
+
+def test_a_better_model_takes_its_place_in_the_catalogue(corrected, shards, spoiled, tmp_path, capsys):
+    out = tmp_path / "out"
+    outcome = finetune(corrected, out, spoiled, settings=few_steps(shards, learning_rate=1e-3), model_id="mine")
+    before, after = outcome.comparison.held_out
+    assert after.mean_mm < before.mean_mm and outcome.registered == "mine"
+    assert outcome.file == out / "model.onnx" and outcome.file.stat().st_size < 5 * 2**20
+    spec = find_model("mine")
+    assert (spec.origin, spec.kind, spec.synthetic_only) == ("user", "heatmap", False)
+    assert spec.decision == find_model(spoiled).decision
+    assert spec.training["base"] == spoiled and spec.training["cines"] == {"2CH": 1, "3CH": 1, "4CH": 2}
+    assert spec.training["patients"] == 4 and spec.training["settings"]["learning_rate"] == 1e-3
+    report = json.loads((out / "finetuning.json").read_text())
+    assert report["refused"] is None and report["comparison"]["held_out"][1]["mean_mm"] == after.mean_mm
+    # by its id, and by its file, whose description lies beside it
+    cine = corrected[0].cine
+    by_id, by_file = detect(cine, "mine", tta=False), detect(cine, outcome.file, tta=False)
+    np.testing.assert_array_equal(by_id.landmarks.positions, by_file.landmarks.positions)
+    jsonschema = pytest.importorskip("jsonschema")
+    from CardiacValveLandmarksLib.models.spec import RESOURCES
+
+    schema = json.loads((RESOURCES / "models.schema.json").read_text())
+    jsonschema.validate({"version": 1, "models": [spec.entry()]}, schema)
+    assert cli.main(["models", "list"]) == 0
+    assert "spoiled fine-tuned on 4 corrected cines of 4 patient(s)" in capsys.readouterr().out
+    with pytest.raises(UsageError, match=r"'mine' is taken"):
+        finetune(corrected, tmp_path / "again", spoiled, model_id="mine")
+    assert not (tmp_path / "again").exists()
+    # the same run again: nothing is trained twice, and the same comes out
+    weights = outcome.file.read_bytes()
+    again = finetune(corrected, out, spoiled, settings=few_steps(shards, learning_rate=1e-3), model_id=None)
+    assert again.file.read_bytes() == weights and again.comparison == outcome.comparison
+    assert cli.main(["models", "remove", "mine"]) == 0 and outcome.file.exists()
+    with pytest.raises(ModelError):
+        find_model("mine")
+
+
+def test_a_worse_model_is_refused_with_its_figures(corrected, shards, tmp_path, capsys):
+    write_corrections_npz(tmp_path / "set.npz", corrected)
+    status = cli.main([
+        "finetune", str(tmp_path / "set.npz"), "-o", str(tmp_path / "out"), "--steps", "3", "--batch", "4",
+        "--set", "learning_rate=0.5", "--set", "warm_up=1", "--set", "validate_every=3", "--set", "average=0",
+        "--set", f"shards_folder={shards}",
+    ])  # fmt: skip
+    said = capsys.readouterr()
+    assert status == 4 and "4 corrected cines of 4 patient(s), 12 frames" in said.out
+    assert "a model better than phantom-heatmap" in said.err and "It is not registered" in said.err
+    report = json.loads((tmp_path / "out" / "finetuning.json").read_text())
+    assert report["refused"] and report["held_out"] == {"cines": 1, "how": "by patient"}
+    with pytest.raises(ModelError):
+        find_model("phantom-heatmap-tuned")
+
+
+def test_what_is_refused():
+    def scores(before, after):
+        return Score(before, 1.0, 1.0, 9), Score(after, 1.0, 1.0, 9)
+
+    assert Comparison(scores(3, 2.9), scores(1, 1.04)).objection() == ""
+    assert "3.00 mm on held-out cines" in Comparison(scores(3, 3), scores(1, 0.5)).objection()
+    assert "1.06 mm on synthetic cines" in Comparison(scores(3, 1), scores(1, 1.06)).objection()
+
+
+def test_a_missed_landmark_counts(corrected, monkeypatch):
+    case = module.corrected_cases(corrected[:1])[0]
+    whole = module.score("phantom-heatmap", [case])
+    assert whole.found == 1 and whole.mean_mm < 5
+
+    def nothing(*args, **options):
+        found = detect(*args, **options)
+        empty = LandmarkSeries.empty(found.landmarks.n_frames, found.view)
+        return type(found)(**{**vars(found), "landmarks": empty})
+
+    monkeypatch.setattr(module, "detect", nothing)
+    missed = module.score("phantom-heatmap", [case])
+    assert missed.found == 0 and missed.mean_mm == module.MISSED_MM and np.isnan(missed.median_mm)
+
+
+def test_patients_are_never_on_both_sides(corrected):
+    pairs = [CorrectedCine(one.cine, one.landmarks, f"p{n // 2}") for n, one in enumerate(corrected)]
+    for seed in range(5):
+        train, held, how = split(pairs, 0.25, seed)
+        assert len(train) == len(held) == 2 and how == "by patient"
+        assert {one.patient for one in train}.isdisjoint(one.patient for one in held)
+    alone = [CorrectedCine(one.cine, one.landmarks, "p") for one in corrected]
+    train, held, how = split(alone, 0.25, 0)
+    assert len(train) == 3 and len(held) == 1 and "other patients is not known" in how
+    assert len({one.patient for one in train + held}) == 4
+    with pytest.raises(InputError, match="at least two corrected cines"):
+        split(alone[:1], 0.25, 0)
+
+
+def test_images_are_cut_in_the_models_handedness(corrected):
+    spec = resolve_model("phantom-heatmap")
+    for one in corrected[:2]:
+        mirrored = is_mirrored(one, spec)
+        assert mirrored == (handedness(one.cine.geometry, one.view) < 0)
+        unplaced = CorrectedCine(one.cine.replace(geometry=None, spacing=one.cine.spacing), one.landmarks, "p")
+        assert is_mirrored(unplaced, spec) == mirrored
+        cuts = cut([one], [mirrored], spec, 128, 0.5)
+        turned = one.cine.replace(frames=one.cine.frames[:, :, ::-1], geometry=None, spacing=one.cine.spacing)
+        points = one.landmarks.positions * [1, -1] + [0, one.cine.shape[1] - 1]
+        other = cut(
+            [CorrectedCine(turned, one.landmarks.replace(positions=points), "p")], [not mirrored], spec, 128, 0.5
+        )
+        np.testing.assert_allclose(cuts.images, other.images, atol=1e-3)
+        np.testing.assert_allclose(cuts.landmarks, other.landmarks, atol=1e-3)
+
+
+def test_cines_without_spacing_and_foreign_graphs_are_named(corrected, tmp_path):
+    bare = Cine(corrected[0].cine.frames, source="bare.nii")
+    with pytest.raises(InputError, match=r"bare\.nii.*pixel spacing"):
+        finetune([CorrectedCine(bare, corrected[0].landmarks, "p"), corrected[1]], tmp_path / "out")
+
+    class Graph(torch.nn.Module):
+        def forward(self, image):
+            return image.repeat(1, 3, 1, 1)
+
+    torch.jit.script(Graph()).save(str(tmp_path / "own.pt"))
+    register(tmp_path / "own.pt", "own", landmarks=[1, 2])
+    with pytest.raises(ModelError, match="own-graph"):
+        finetune(corrected, tmp_path / "out", "own")
+
+
+def test_the_published_network_is_tuned_by_its_own_recipe(corrected, tmp_path):
+    pytest.importorskip("monai", reason="monai is not installed")
+    from CardiacValveLandmarksLib.models.published import PublishedNetwork
+    from CardiacValveLandmarksLib.training.finetune_regression import RegressionFinetuneSettings
+
+    torch.manual_seed(0)
+    torch.save(PublishedNetwork().state_dict(), tmp_path / "published.pt")
+    settings = RegressionFinetuneSettings(steps=2, batch=2, validate_every=2, synthetic=2)
+    with pytest.raises(ModelError, match="a model better than published"):  # two steps from nothing teach nothing
+        finetune(corrected[:2], tmp_path / "out", str(tmp_path / "published.pt"), settings=settings)
+    spec = resolve_model(tmp_path / "out" / "model.pt")
+    assert spec.architecture == "published-regressor" and spec.training["base"] == "published"
+    before, after = torch_network(resolve_model(tmp_path / "published.pt")), torch_network(spec)
+    moved = [not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True)]
+    assert any(moved)
+
+
+def test_a_dataset_from_corrections_by_command(corrected, tmp_path, capsys):
+    write_corrections_npz(tmp_path / "a.npz", corrected[:2])
+    write_corrections_npz(tmp_path / "b.npz", corrected[2:])
+    out = tmp_path / "all.npz"
+    assert cli.main(["dataset", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "-o", str(out)]) == 0
+    assert "9 training and 3 test images" in capsys.readouterr().out
+    assert cli.main(["dataset", str(tmp_path / "a.npz"), "-o", str(out)]) == 3
+    assert "--overwrite" in capsys.readouterr().err
