@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from CardiacValveLandmarksLib.export import export_study, format_named
 from CardiacValveLandmarksLib.export.motion import ring_motions
+from febio_rules import problems
 
 SCHEMA = Path(CardiacValveLandmarksLib.__file__).parent / "resources" / "febio.xsd"
 
@@ -96,6 +97,33 @@ def test_the_schema_refuses_what_febio_would(folder, old, new):
     text = (folder / "febio" / "mitral.feb").read_text()
     assert old in text
     assert not schema.validate(etree.fromstring(text.replace(old, new, 1).encode()))
+
+
+def test_febio_s_own_rules_are_kept(folder):
+    for deck in sorted((folder / "febio").glob("*.feb")):
+        alone = not deck.stem.endswith("_include")
+        assert problems(ElementTree.parse(deck).getroot(), alone) == [], deck
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('<load_controller id="2"', '<load_controller id="7"', "not numbered"),
+        ('lc="5"', 'lc="4"', "load controller 5 is not used"),
+        ("<cross_sectional_area>1<", "<cross_sectional_area>0<", "cross-sectional area"),
+        ('>5</NodeSet>', '>6</NodeSet>', "of node 6 is prescribed 2 times"),
+        ("<pt>0.0,0.0</pt>", "<pt>0.0,0.5</pt>", "not closed"),
+        ("<time_steps>", "<time_steps>1", "the analysis takes"),
+        (">1,2</elem>", ">3,2</elem>", "node 1 belongs to no element"),
+    ],
+)  # fmt: skip
+def test_the_rules_notice_what_febio_would(folder, old, new, words):
+    text = (folder / "febio" / "mitral.feb").read_text()
+    assert old in text
+    if "elem" in old:
+        text = text.replace("32,1</elem>", "32,2</elem>")
+    found = problems(ElementTree.fromstring(text.replace(old, new, 1).encode()))
+    assert any(words in problem for problem in found)
 
 
 def test_febio_curves_are_the_motion(study, folder):

@@ -56,7 +56,9 @@ def deck(motion: RingMotion, alone: bool) -> bytes:
         root.append(
             ET.Comment(
                 ' Include a section by its name, for example <Boundary from="this file"/>; Boundary and LoadData '
-                "need the NodeSets of Mesh. "
+                "need the NodeSets of Mesh. All ids start at 1: FEBio wants load controllers numbered 1, 2, 3 ... over "
+                f"the whole model, so number yours from {3 * len(motion.reference) + 1} on, and move the ids of nodes "
+                "and elements of one of the two meshes. For a valve rim that your mesh has: cvl mesh-map. "
             )
         )
     _ring_sections(root, motion)
@@ -89,7 +91,9 @@ FORMAT = Format(
         "Every node of the ring has its own node set, three prescribed displacements (mm from end-diastole) and load "
         "curves over one closed cycle (SMOOTH, REPEAT).",
         "The ring's truss has an arbitrary soft stiffness: all its nodes are prescribed, so no result depends on it.",
-        "Checked against our own schema of FEBio 4 input (resources/febio.xsd), not by a run of FEBio.",
+        "Ids in VALVE_include.feb start at 1; its comment says what to renumber beside a mesh of your own.",
+        "Checked against our own schema of FEBio 4 input (resources/febio.xsd) and the rules of FEBio's reader, not by "
+        "a run of FEBio.",
     ),
     unfit=lambda study, options: no_motion(study, options.rr_ms),
 )
