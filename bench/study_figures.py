@@ -120,24 +120,30 @@ def _up_to_5(rng: np.random.Generator) -> np.ndarray:
 
 
 def _score(what: str, true: list, studies: list, geometries: list) -> None:
-    errors, deviations = [], []
+    errors, intervals, both = [], [], []
     for imposed, study, planes in zip(true, studies, geometries, strict=True):
         keep = without_common(planes)
-        errors.append(keep @ np.concatenate([s.shift_mm for s in study.shifts]) + keep @ np.concatenate(imposed))
-        deviations.append(np.concatenate([np.sqrt(np.diag(s.covariance)) for s in study.shifts]))
-    errors, deviations = np.array(errors), np.array(deviations)
+        off = keep @ np.concatenate([s.shift_mm for s in study.shifts]) + keep @ np.concatenate(imposed)
+        errors.append(off)
+        intervals.append(np.concatenate([s.interval_mm for s in study.shifts]))
+        both += [(np.abs(e) <= s.interval_mm).all() for e, s in zip(off.reshape(-1, 2), study.shifts, strict=True)]
+    errors, intervals = np.array(errors), np.array(intervals)
     median = np.median(np.linalg.norm(errors.reshape(-1, 2), axis=1))
-    inside = (np.abs(errors) < 2 * deviations).mean()
-    one = (np.abs(errors) < deviations).mean()
-    row(what, f"median error {median:.2f} mm; within 2 SD {inside:.0%}, 1 SD {one:.0%}", "≤ 1.5 mm, ≥ 80 %")
+    inside = f"truth in the stated 95 % interval {(np.abs(errors) <= intervals).mean():.0%}, of both directions at once"
+    width = f"intervals ± {np.median(intervals):.1f} mm"
+    row(what, f"median error {median:.2f} mm; {inside} {np.mean(both):.0%}; {width}", "≤ 1.5 mm, ≥ 80 %")
+
+
+#: from here on seeds that were not looked at when the constants of breathhold.py were chosen
+_UNSEEN = 70_000
 
 
 def breath_holds(seeds: int, images: bool) -> None:
     true, studies, geometries = [], [], []
     for seed in range(seeds):
-        rng = np.random.default_rng(1000 + seed)
+        rng = np.random.default_rng(_UNSEEN + seed)
         shifts = {view: _up_to_5(rng) for view in VIEWS}
-        studies.append(build_study(synthetic.make(seed, 1.0, shifts, images=images).entries, QUICK))
+        studies.append(build_study(synthetic.make(_UNSEEN + seed, 1.0, shifts, images=images).entries, QUICK))
         true.append([shifts[view] for view in VIEWS])
         geometries.append([synthetic.geometry(view) for view in VIEWS])
     kind = "landmarks and smooth solids" if images else "landmarks only"
@@ -150,9 +156,9 @@ def phantom_shifts(seeds: int) -> None:
 
     true, studies, geometries = [], [], []
     for seed in range(seeds):
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(_UNSEEN + seed)
         entries, imposed, planes = [], [], []
-        for item in synthetic_study(seed).items:
+        for item in synthetic_study(_UNSEEN + seed).items:
             g = item.cine.geometry
             shift = _up_to_5(rng)
             moved = g.origin + shift @ (np.stack([g.axis0, g.axis1]) / g.spacing[:, None])

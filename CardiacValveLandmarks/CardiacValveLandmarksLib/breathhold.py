@@ -16,6 +16,8 @@ import numpy as np
 from .annulus_fit import RingModel, _fourier, _ridge_solver
 from .geometry import SliceGeometry
 
+#: half the width of the interval that is reported, in standard deviations: 95 % of a normal law, fitted to nothing
+_INTERVAL_SD = 1.96
 #: SD of a shift before anything is known, mm per direction
 PRIOR_SD_MM = 4.0
 #: how far points of a real ring lie from its Fourier model, and apexes of views from one another, mm
@@ -53,6 +55,11 @@ class ViewShift:
     def sd_mm(self) -> float:
         """Standard deviation, mm, root mean square of the two directions."""
         return float(np.sqrt(np.trace(self.covariance) / 2))
+
+    @property
+    def interval_mm(self) -> np.ndarray:
+        """(2,) mm: half the width of the 95 % interval about `shift_mm`, along axis 0 and axis 1."""
+        return _INTERVAL_SD * np.sqrt(np.diag(self.covariance))
 
 
 @dataclass(frozen=True)

@@ -316,8 +316,8 @@ def _shift_doubts(shifts: Sequence[ViewShift], applied: bool, doubts: list[str])
         if size > 3.0 and size > 2 * shift.sd_mm:
             state = "and was corrected" if applied else "and was not corrected (apply_shifts does)"
             doubts.append(
-                f"{shift.view}: the heart seems to lie {size:.1f} ± {shift.sd_mm:.1f} mm from where the other views "
-                f"show it (breath-hold), {state}."
+                f"{shift.view}: the heart seems to lie {size:.1f} mm (95 % interval ± {shift.interval_mm.max():.1f} mm) "
+                f"from where the other views show it (breath-hold), {state}."
             )
 
 

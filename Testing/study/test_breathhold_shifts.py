@@ -18,28 +18,28 @@ def imposed(seed):
     }
 
 
-def errors_and_sd(seed, images):
+def errors_and_intervals(seed, images):
     shifts = imposed(seed)
     study = build_study(synthetic.make(seed, 1.0, shifts, images=images).entries, QUICK)
     keep = without_common([synthetic.geometry(view) for view in VIEWS])
     true = -keep @ np.concatenate([shifts[view] for view in VIEWS])
     found = np.concatenate([shift.shift_mm for shift in study.shifts])
-    return found - true, np.concatenate([np.sqrt(np.diag(s.covariance)) for s in study.shifts]), study
+    return found - true, np.concatenate([s.interval_mm for s in study.shifts]), study
 
 
 def test_landmarks_alone_tell_the_long_axis_part():
-    errors, deviations = zip(*(errors_and_sd(seed, False)[:2] for seed in range(8)), strict=True)
-    errors, deviations = np.array(errors), np.array(deviations)
+    errors, intervals = zip(*(errors_and_intervals(seed, False)[:2] for seed in range(8)), strict=True)
+    errors, intervals = np.array(errors), np.array(intervals)
     assert np.median(np.abs(errors[:, ::2])) < 1.2
-    assert (np.abs(errors) < 2 * deviations).mean() > 0.75
+    assert (np.abs(errors) <= intervals).mean() > 0.8
 
 
 def test_with_images_they_are_found_to_about_a_millimetre():
-    errors, deviations, studies = zip(*(errors_and_sd(seed, True) for seed in range(2)), strict=True)
+    errors, intervals, studies = zip(*(errors_and_intervals(seed, True) for seed in range(2)), strict=True)
     errors = np.array(errors)
     assert np.median(np.linalg.norm(errors.reshape(-1, 2), axis=1)) < 1.5
     assert all(s.evidence == "landmarks and images" for s in studies[0].shifts)
-    assert np.array(deviations).max() < 2.5
+    assert np.array(intervals).max() < 5.0
 
 
 def test_they_are_reported_and_applied_only_when_asked():

@@ -290,9 +290,10 @@ def _method(study: Study, origin: Origin, identify: bool) -> Html:
         named = f"; {view.name}, {view.source}" if identify else ""
         facts[view.view] = f"{view.n_frames} frames, {rr}{named}"
     for s in study.shifts:
-        down, right = s.shift_mm
+        (down, right), (above, beside) = s.shift_mm, s.interval_mm
         facts[f"Shift of the {s.view}"] = (
-            f"{down:+.1f} mm down, {right:+.1f} mm right, ± {s.sd_mm:.1f} mm (from {s.evidence}); "
+            f"{down:+.1f} ± {above:.1f} mm down, {right:+.1f} ± {beside:.1f} mm right (95 % intervals; from "
+            f"{s.evidence}); "
             + ("applied" if study.shifts_applied else "not applied")
         )
     s = study.settings

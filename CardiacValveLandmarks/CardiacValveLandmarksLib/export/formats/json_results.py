@@ -76,6 +76,7 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
                 "view": s.view,
                 "in_plane_mm": _nested(s.shift_mm),
                 "patient_mm": _nested(s.vector),
+                "interval_95_mm": _nested(s.interval_mm),
                 "covariance_mm2": _nested(s.covariance),
                 "evidence": s.evidence,
             }
