@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from CardiacValveLandmarksLib.cine import Cine
 from CardiacValveLandmarksLib.correction import Correction
-from CardiacValveLandmarksLib.detection.files import write_json
+from CardiacValveLandmarksLib.detection.files import write_json, write_markups
 from CardiacValveLandmarksLib.detection.result import DetectionResult
 from CardiacValveLandmarksLib.errors import InputError
 from CardiacValveLandmarksLib.landmarks import LANDMARKS, LandmarkSeries, Provenance, view_mask
@@ -154,6 +154,30 @@ def test_a_detection_with_corrections_is_read_too(patient, tmp_path):
     (tmp_path / "4CH.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"4CH\.json.*geometry"):
         read_corrections(tmp_path / "4CH.json", folder)
+
+
+def test_points_moved_in_a_detections_markups_are_corrections(patient, tmp_path):
+    folder, entries = patient
+    cine, truth = entries[1]
+    found = predicted(cine, truth)
+    result = DetectionResult(found, "4CH", 1.0, {"4CH": 1.0}, find_model("phantom-heatmap"), "test", {}, ())
+    write_json(cine, result, tmp_path / "4CH.json")
+    write_markups(cine, found, tmp_path / "4CH.mrk.json")
+    with pytest.raises(InputError, match="automatic points only"):
+        read_corrections(tmp_path, folder)
+    content = json.loads((tmp_path / "4CH.mrk.json").read_text())
+    points = content["markups"][0]["controlPoints"]
+    points[0]["position"] = cine.geometry.to_patient(truth.positions[0, 4]).tolist()
+    points[1]["positionStatus"] = "missing"
+    (tmp_path / "4CH.mrk.json").write_text(json.dumps(content))
+    for named in (tmp_path, tmp_path / "4CH.mrk.json"):
+        (one,) = read_corrections(named, folder)
+        assert np.argwhere(one.landmarks.provenance == Provenance.MANUAL).tolist() == [[0, 4]]
+        np.testing.assert_allclose(one.landmarks.positions[0, 4], truth.positions[0, 4], atol=1e-9)
+        assert np.argwhere(marked_absent(one.landmarks)).tolist() == [[0, 5]]
+    (tmp_path / "4CH.json").unlink()
+    with pytest.raises(InputError, match=r"4CH\.json.*beside them"):
+        read_corrections(tmp_path / "4CH.mrk.json", folder)
 
 
 def cine_of(shape, landmarks, spacing=None):

@@ -24,9 +24,13 @@ from ..readers import scan
 from ..study import StudyView
 from ..study_images import cine_of
 from ..study_io import study_from_json
+from .landmark_sets import read_landmark_sets
 
 #: how much points count that follow from a correction nearby, and those a person left as they were
 PROPAGATED, UNTOUCHED = 0.5, 0.2
+_MARKUPS = ".mrk.json"
+#: a point of a markups file this far (mm) from where the detection put it was moved by a person
+_MOVED_MM = 1e-2
 _EXPECTED = "a corrected study: study.json, NAME.json of cvl detect, .mrb, .npz of corrections, or a folder with them"
 
 
@@ -124,6 +128,10 @@ def read_corrections(path: str | os.PathLike, cines: str | os.PathLike | None = 
         return _corrected(path, [(cine, marks) for study in read_scene(path) for cine, marks in study])
     if path.suffix != ".json":
         raise InputError(path, _EXPECTED, f"a {path.suffix or 'nameless'} file")
+    if path.name.endswith(_MARKUPS):
+        path = path.with_name(path.name.removesuffix(_MARKUPS) + ".json")
+        if not path.is_file():
+            raise InputError(path, "the detection these markups are of, beside them", "nothing there")
     return _corrected(path, _pairs_of_json(path, cines))
 
 
@@ -131,7 +139,7 @@ def _read_folder(folder: Path, cines: str | os.PathLike | None) -> list[Correcte
     whole = next((folder / name for name in ("study.mrb", "study.json") if (folder / name).is_file()), None)
     if whole is not None:
         return read_corrections(whole, cines)
-    files = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(".mrk.json")]
+    files = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(_MARKUPS)]
     if not files:
         raise InputError(folder, _EXPECTED, "none of these in it")
     pairs = [pair for path in files for pair in _pairs_of_json(path, cines)]
@@ -185,6 +193,8 @@ def _view_of_detection(path: Path, content: object) -> StudyView:
             place["axis1_lps_mm"],
             np.nan if place["thickness_mm"] is None else place["thickness_mm"],
         )
+        if geometry is not None:
+            landmarks = _with_markups(path, landmarks, geometry)
         return StudyView(
             view=landmarks.view,
             name=facts["name"],
@@ -202,6 +212,29 @@ def _view_of_detection(path: Path, content: object) -> StudyView:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, "the fields of detection.schema.json", f"{type(error).__name__}: {error}") from error
+
+
+def _with_markups(path: Path, landmarks: LandmarkSeries, geometry: SliceGeometry) -> LandmarkSeries:
+    """`landmarks` with what a person changed in NAME.mrk.json, which `cvl detect` writes beside NAME.json."""
+    markups = path.with_name(path.stem + _MARKUPS)
+    if not markups.is_file() or landmarks.view is None:
+        return landmarks
+    positions, provenance, confidence = (
+        np.array(array) for array in (landmarks.positions, landmarks.provenance, landmarks.confidence)
+    )
+    for marked in read_landmark_sets(markups):
+        for frame, points in zip(marked.frames, marked.patient, strict=True):
+            if frame >= landmarks.n_frames:
+                raise InputError(markups, f"a frame below {landmarks.n_frames}", f"frame {frame}")
+            there, before = np.isfinite(points[:, 0]), landmarks.present[frame]
+            apart = np.linalg.norm(points - geometry.to_patient(positions[frame]), axis=1) > _MOVED_MM
+            moved = there & (apart | ~before) & view_mask(landmarks.view)
+            gone = before & ~there
+            positions[frame, moved] = geometry.to_pixels(points[moved])
+            positions[frame, gone] = np.nan
+            confidence[frame, moved | gone] = np.nan
+            provenance[frame, moved], provenance[frame, gone] = Provenance.MANUAL, Provenance.ABSENT
+    return landmarks.replace(positions=positions, provenance=provenance, confidence=confidence)
 
 
 def _images(path: Path, view: StudyView, cines: str | os.PathLike | None) -> Cine:
