@@ -12,6 +12,9 @@ from typing import IO
 
 from .errors import InputError
 
+#: names that Windows keeps for devices
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
+
 
 def make_folder(folder: str | os.PathLike) -> Path:
     """The folder, made if needed. InputError where that cannot be done."""
@@ -63,6 +66,10 @@ def atomic_open(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
 
 
 def safe_name(text: str, default: str = "cine") -> str:
-    """`text` reduced to letters, digits, '.', '_' and '-': a file name on every system."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")
-    return name[:80] or default
+    """`text` reduced to letters, digits, '.', '_' and '-': a file name on every system.
+
+    Windows takes no name that ends in a dot, and none that is a device, with whatever suffix.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")[:79].rstrip("._-") or default
+    stem, dot, rest = name.partition(".")
+    return f"{stem}_{dot}{rest}" if _DEVICE.fullmatch(stem) else name

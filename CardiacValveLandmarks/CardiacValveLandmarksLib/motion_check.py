@@ -6,6 +6,7 @@ places found is compared with the landmark there. No network is involved and no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,17 @@ class MotionCheck:
     disagreement_mm: np.ndarray
     flagged: np.ndarray
     limit_mm: float = DISAGREEMENT_MM
+
+
+def frame_ranges(frames: Sequence[int]) -> str:
+    """Frames counted from 0 as people count them, runs drawn together: [0, 1, 2, 6] -> "1–3, 7"."""
+    runs: list[list[int]] = []
+    for frame in sorted(frames):
+        if runs and frame == runs[-1][-1] + 1:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    return ", ".join(f"{run[0] + 1}" if len(run) == 1 else f"{run[0] + 1}–{run[-1] + 1}" for run in runs)
 
 
 def check_motion(

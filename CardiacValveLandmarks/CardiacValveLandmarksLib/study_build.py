@@ -23,7 +23,7 @@ from .cine import Cine
 from .errors import UsageError
 from .landmarks import APEX, VALVE_LANDMARKS, VIEWS, LandmarkSeries
 from .measurements import EXCURSION_AXES, ExcursionAxis, build_measures
-from .motion_check import MotionCheck, check_motion
+from .motion_check import MotionCheck, check_motion, frame_ranges
 from .path_draws import PathDraws
 from .study import Study, StudySettings, StudyView
 from .study_rings import build_rings
@@ -316,8 +316,8 @@ def _shift_doubts(shifts: Sequence[ViewShift], applied: bool, doubts: list[str])
         if size > 3.0 and size > 2 * shift.sd_mm:
             state = "and was corrected" if applied else "and was not corrected (apply_shifts does)"
             doubts.append(
-                f"{shift.view}: the heart seems to lie {size:.1f} mm (95 % interval ± {shift.interval_mm.max():.1f} mm) "
-                f"from where the other views show it (breath-hold), {state}."
+                f"{shift.view}: the heart seems to lie {size:.1f} mm from where the other views show it (breath-hold; "
+                f"95 % interval ± {shift.interval_mm.max():.1f} mm), {state}."
             )
 
 
@@ -362,12 +362,16 @@ def _motion(views: Sequence[Assigned], doubts: list[str]) -> tuple[MotionCheck, 
             continue
         check = check_motion(one.view, one.cine.frames, one.geometry.spacing, one.series)
         checks.append(check)
+        found = []
         for landmark in (*VALVE_LANDMARKS, APEX):
             frames = np.flatnonzero(check.flagged[:, landmark.index])
             if len(frames):
-                listed = ", ".join(str(frame + 1) for frame in frames)
-                doubts.append(
-                    f"{one.view} {landmark.name}: the image moves otherwise than the point (more than "
-                    f"{check.limit_mm:.0f} mm) in frame{'s' if len(frames) > 1 else ''} {listed}: look at them."
-                )
+                which = f"frame{'s' if len(frames) > 1 else ''} {frame_ranges(frames)}"
+                most = 2 * len(frames) > one.cine.n_frames
+                found.append(f"{landmark.name} in {f'{len(frames)} frames' if most else which}")
+        if found:
+            doubts.append(
+                f"{one.view}: the image moves otherwise than the point (more than {check.limit_mm:.0f} mm) at the "
+                f"{'; '.join(found)}: look at these."
+            )
     return tuple(checks)

@@ -89,6 +89,11 @@ def test_safe_name_examples():
     assert safe_name("../../etc/passwd") == "etc_passwd"
     assert safe_name("cine 4CH*?") == "cine_4CH"
     assert safe_name("…", "x") == "x"
+    # what Windows does not take: a dot at the end, also where a name is cut, and devices
+    assert safe_name("a" * 78 + ".bc") == "a" * 78
+    assert [safe_name(name) for name in ("con", "NUL.txt", "com1.nii", "console")] == [
+        "con_", "NUL_.txt", "com1_.nii", "console",
+    ]  # fmt: skip
 
 
 def test_errors_say_four_things_and_have_a_status():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import synthetic_truth as synthetic
-from CardiacValveLandmarksLib.motion_check import check_motion
+from CardiacValveLandmarksLib.motion_check import check_motion, frame_ranges
 from scipy.ndimage import gaussian_filter, shift
 
 
@@ -40,6 +40,11 @@ def test_a_jump_in_one_frame_is_flagged_there_and_only_there(moving):
     assert np.flatnonzero(check.flagged[:, 5]).tolist() == [7]
     assert check.disagreement_mm[7, 5] == pytest.approx(4 * 1.4, abs=1.0)
     assert not check.flagged[:, 4].any()
+
+
+def test_frames_are_listed_as_people_count_them():
+    assert frame_ranges([0, 1, 2, 6, 8, 9]) == "1–3, 7, 9–10"
+    assert frame_ranges([4]) == "5"
 
 
 def test_an_image_without_texture_is_not_judged(moving):

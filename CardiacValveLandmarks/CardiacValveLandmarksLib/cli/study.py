@@ -52,8 +52,8 @@ def add_parser(subparsers) -> None:
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace, detector=None) -> int:
-    """detector: cine -> landmarks and warnings, instead of the model of the options (tests, other sources)."""
+def run(options: argparse.Namespace, detector=None, origin=None) -> int:
+    """detector: cine -> landmarks and warnings, instead of the model of the options; origin: where these come from."""
     from ..export import parse_formats
     from ..report import Origin
     from ..study import StudySettings
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, detector=None) -> int:
     by_name = options.formats not in (DEFAULT_FORMATS, "all")
     formats, unavailable = parse_formats(options.formats, exporting, by_name)
     check_output(Path(options.output), formats, options.overwrite)
-    origin = Origin()
+    origin = origin or Origin()
     if detector is None:
         detector, origin = _model(options)
     stated = {v: p for v in ("2CH", "3CH", "4CH") if (p := getattr(options, f"path_{v}")) is not None}
@@ -107,10 +107,6 @@ def run(options: argparse.Namespace, detector=None) -> int:
 def _model(options: argparse.Namespace):
     """The detector of the options and, for the report, where its landmarks come from."""
     from ..detection import detect
-    from ..models.catalogue import resolve_model
-    from ..report import Origin
-
-    spec = resolve_model(options.model)
 
     def detector(cine):
         with ProgressBar(f"landmarks of {cine.name}") as bar:
@@ -118,12 +114,21 @@ def _model(options: argparse.Namespace):
                 cine, options.model, "auto", options.engine, options.device, not options.no_tta, progress=bar.update
             )
 
+    return detector, origin_of(options)
+
+
+def origin_of(options: argparse.Namespace):
+    """What the report says of the model that the options of the command line name."""
+    from ..models.catalogue import resolve_model
+    from ..report import Origin
+
+    spec = resolve_model(options.model)
     details = {
         "Model": f"{spec.id}, sha256 {spec.checksum}",
         "Detection": f"engine {options.engine}, device {options.device}, "
         + ("without the test-time ensemble" if options.no_tta else "with the test-time ensemble"),
     }
-    return detector, Origin(spec.title, spec.synthetic_only, details)
+    return Origin(spec.title, spec.synthetic_only, details)
 
 
 def _summarise(study) -> None:
