@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cine import Cine
-from ..errors import Cancelled, ModelError, UsageError
+from ..errors import Cancelled, InputError, ModelError
 from ..models.catalogue import resolve_model
 from ..models.decoding import PRESENCE, decode_blob
 from ..models.engine import open_engine
@@ -54,13 +54,13 @@ def detect_short_axis(
 
     model: a catalogue id or file of kind "short-axis". The image is brought to the model's spacing about its centre,
     and to its handedness by the patient orientation; where that does not tell, the likelier reading is taken and said.
-    ModelError: a model of another kind. UsageError: a cine without pixel spacing. Cancelled where `cancel` said so.
+    ModelError: a model of another kind. InputError: a cine without pixel spacing. Cancelled where `cancel` said so.
     """
     spec = resolve_model(model)
     if spec.kind != "short-axis":
         raise ModelError(spec.path, "a model of short-axis points", f"one of kind {spec.kind}", "Use `cvl detect`.")
     if spec.input.spacing_mm is not None and cine.spacing is None:
-        raise UsageError(f"{cine.name} states no pixel spacing, which {spec.id} needs.")
+        raise InputError(cine.source or cine.name, f"a pixel spacing, which {spec.id} needs", "none stated")
     runner = open_engine(spec.path, spec.architecture, engine, device, threads, checksum=spec.checksum)
     side = handedness(cine.geometry, "SAX") if cine.geometry is not None else 0
     readings = [False, True] if spec.input.one_handed and side == 0 else [spec.input.one_handed and side < 0]
