@@ -27,11 +27,10 @@ from CardiacValveLandmarksLib.phantom.render import Patient
 from CardiacValveLandmarksLib.training.corrections import CorrectedCine
 from CardiacValveLandmarksLib.training.finetune import Score, finetune, score
 
-BASE = "phantom-heatmap"
 CINES = (2, 5, 10)
 #: patients: corrected ones, others of the kind, ordinary ones
 CORRECTED, OTHERS, ORDINARY = 6_000_000, 6_500_000, 7_000_000
-PATIENTS, FRAMES = 8, 2
+PATIENTS, FRAMES = 6, 2
 
 
 def patient(kind: str, seed: int) -> Patient:
@@ -99,6 +98,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", default=["dark-blood", "ebstein", "dilated"])
     parser.add_argument("--cines", type=int, nargs="+", default=CINES)
+    parser.add_argument("--model", default="phantom-heatmap", metavar="ID|FILE", help="to begin from")
     parser.add_argument("--json", metavar="FILE", help="write the figures here too")
     options = parser.parse_args()
     began, figures = time.perf_counter(), {}
@@ -106,19 +106,19 @@ def main() -> int:
         "| | that kind: mean / median mm / found | ordinary patients | minutes, what was decided |\n|---|---|---|---|"
     )
     ordinary = cases("ordinary", ORDINARY)
-    plain = score(BASE, ordinary)
+    plain = score(options.model, ordinary)
     with tempfile.TemporaryDirectory() as name:
         shards = Path(name) / "shards"  # the same rehearsal images for all
         for kind in options.kinds:
             others = cases(kind, OTHERS)
-            before = score(BASE, others), plain
+            before = score(options.model, others), plain
             figures[kind] = {"0": [asdict(one) for one in before]}
             print(row(f"{kind}, before", *before, None), flush=True)
             items = [cine(kind, CORRECTED + n, VIEWS[(n + 2) % 3], 10) for n in range(max(options.cines))]
             given = [corrected(item, CORRECTED + n) for n, item in enumerate(items)]
             for count in options.cines:
                 start, folder = time.perf_counter(), Path(name) / f"{kind}-{count}"
-                verdict = tune(given[:count], folder, shards)
+                verdict = tune(options.model, given[:count], folder, shards)
                 minutes = (time.perf_counter() - start) / 60
                 after = tuple(score(folder / "model.onnx", part) for part in (others, ordinary))
                 figures[kind][str(count)] = [asdict(one) for one in after]
@@ -129,11 +129,11 @@ def main() -> int:
     return 0
 
 
-def tune(given: list[CorrectedCine], folder: Path, shards: Path) -> str:
+def tune(model: str, given: list[CorrectedCine], folder: Path, shards: Path) -> str:
     from CardiacValveLandmarksLib.training.finetune_heatmap import HeatmapFinetuneSettings
 
     try:
-        outcome = finetune(given, folder, BASE, settings=HeatmapFinetuneSettings(shards_folder=str(shards)))
+        outcome = finetune(given, folder, model, settings=HeatmapFinetuneSettings(shards_folder=str(shards)))
     except ModelError as error:
         return f"refused: {error.found}"
     return "accepted; " + outcome.notes[-1]
