@@ -21,8 +21,8 @@ def add_parser(subparsers) -> None:
         "evaluate",
         help="measure a model on synthetic cines, or landmark files against a reader's",
         description="Without --reference: a model on synthetic cines it has not seen. With it: landmarks against a "
-        "reader's, as in the papers. Landmarks are read from .json of cvl detect, study.json, .npy and .npz in the "
-        "published forms, VIA annotations (.json, .csv), Slicer's .mrk.json, biv-me guide-point folders, or a folder "
+        "reader's, as in the papers. Landmarks are read from .json of cvl detect and cvl sax, study.json, .npy and "
+        ".npz in the published forms, VIA annotations (.json, .csv), Slicer's .mrk.json, biv-me guide-point folders, or a folder "
         "of such files.",
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder for tables (CSV), figures (JSON) and pictures")
@@ -163,12 +163,12 @@ def _detected_in_npz(options: argparse.Namespace) -> list:
 def _numbers(text: str | None) -> list[int] | None:
     if text is None:
         return None
-    from ..landmarks import N_LANDMARKS
+    from ..training.points import N_POINTS
 
     words = [word.strip() for word in text.split(",")]
     numbers = [int(word) for word in words if word.isdigit()]
-    if len(numbers) != len(words) or not all(1 <= number <= N_LANDMARKS for number in numbers):
-        raise UsageError(f"--landmarks {text}: expected numbers from 1 to {N_LANDMARKS} with commas between.")
+    if len(numbers) != len(words) or not all(1 <= number <= N_POINTS for number in numbers):
+        raise UsageError(f"--landmarks {text}: expected numbers from 1 to {N_POINTS} with commas between.")
     return numbers
 
 

@@ -1,6 +1,6 @@
 """Names that people give landmarks in annotation tools -> the landmarks of the table.
 
-Understood without being told, in any case and with any of space, '_', '-' between words: the number (1…11), the key
+Understood without being told, in any case and with any of space, '_', '-' between words: the number (1…14), the key
 ("mitral_anterior_2ch"), and, where the view is known, the table's names ("mitral anterior", "MV ant"), those of Xue
 2021 ("anterior", "inferior", "inferolateral", "anteroseptal", "inferoseptal", "anterolateral", "apex") and the valve
 with its side. The view may be part of the name ("4CH inferoseptal") or is told by the image. Anything else needs a
@@ -17,15 +17,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputError
-from ..landmarks import LANDMARKS, VIEWS, Landmark, in_view
+from ..landmarks import APEX, Landmark
+from .points import N_POINTS, POINT_VIEWS, POINTS, points_in
 
 #: Xue 2021 calls the mitral points by the walls they lie on
 _WALLS = {
     "2CH": {"anterior": 1, "inferior": 2, "posterior": 2},
     "3CH": {"anteroseptal": 3, "inferolateral": 4},
     "4CH": {"inferoseptal": 5, "anterolateral": 6, "septal": 5, "lateral": 6},
+    "SAX": {
+        "anterior": 12,
+        "inferior": 13,
+        "a rvi": 12,
+        "i rvi": 13,
+        "rvi": 12,
+        "centre": 14,
+        "center": 14,
+        "lv center": 14,
+    },
 }
-_VIEW_WORDS = {"2ch": "2CH", "3ch": "3CH", "4ch": "4CH", "ch2": "2CH", "ch3": "3CH", "ch4": "4CH"}
+_VIEW_WORDS = {"2ch": "2CH", "3ch": "3CH", "4ch": "4CH", "ch2": "2CH", "ch3": "3CH", "ch4": "4CH", "sax": "SAX"}
 _KEYS = ("landmarks", "attribute", "images", "scale", "offset")
 
 
@@ -41,19 +52,20 @@ def view_in(text: str) -> str | None:
 
 def _known(view: str) -> dict[str, Landmark]:
     names: dict[str, Landmark] = {}
-    for landmark in in_view(view):
+    for landmark in points_in(view):
         spoken = [landmark.name, landmark.short]
         if landmark.valve:
             spoken.append(f"{landmark.valve} valve {landmark.side}")
         names |= {_words(name): landmark for name in spoken}
-    names |= {name: LANDMARKS[number - 1] for name, number in _WALLS[view].items()}
-    names |= {f"mitral {name}": LANDMARKS[number - 1] for name, number in _WALLS[view].items()}
+    names |= {name: POINTS[number - 1] for name, number in _WALLS[view].items()}
+    if view != "SAX":
+        names |= {f"mitral {name}": POINTS[number - 1] for name, number in _WALLS[view].items()}
     return names
 
 
-_BY_VIEW = {view: _known(view) for view in VIEWS}
-_ANYWHERE = {str(landmark.number): landmark for landmark in LANDMARKS} | {
-    _words(landmark.key): landmark for landmark in LANDMARKS
+_BY_VIEW = {view: _known(view) for view in POINT_VIEWS}
+_ANYWHERE = {str(landmark.number): landmark for landmark in POINTS} | {
+    _words(landmark.key): landmark for landmark in POINTS
 }
 
 
@@ -85,7 +97,7 @@ class NameMap:
         if stated and view and stated != view:
             return None
         if rest in ("apex", "lv apex"):
-            return LANDMARKS[-1]
+            return APEX
         return _BY_VIEW.get(stated or view or "", {}).get(rest)
 
     @classmethod
@@ -120,7 +132,7 @@ class NameMap:
 def _by_id(value: object) -> Landmark:
     words = _words(str(value))
     if words not in _ANYWHERE:
-        raise ValueError(f"landmark {value!r}: expected a number from 1 to {len(LANDMARKS)} or a key of the table")
+        raise ValueError(f"landmark {value!r}: expected a number from 1 to {N_POINTS} or a key of the table")
     return _ANYWHERE[words]
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from ..cine import Cine
 from ..errors import InputError, UsageError
 from ..geometry import SliceGeometry
-from ..landmarks import APEX, LANDMARKS, N_LANDMARKS, VIEWS, view_mask
+from ..landmarks import APEX
 from .landmark_sets import LandmarkSet
+from .points import N_POINTS, POINT_VIEWS, POINTS, point_mask
 
 #: points further than this from the image plane (mm) are of another cine
 OFF_PLANE_MM = 5.0
@@ -38,8 +39,9 @@ class Row:
 class ComparedCine:
     """The frames of one cine that the reference marks.
 
-    reference, found: (n, 11, 2) in the image plane, in the comparison's unit, NaN absent. confidence: (n, 11).
-    assessed: (n, 11) bool, the landmarks that count. views: of the reference, "unknown" where nobody says.
+    reference, found: (n, 14, 2) by point (points.py) in the image plane, in the comparison's unit, NaN absent.
+    confidence: (n, 14). assessed: (n, 14) bool, the points that count. views: of the reference, "unknown" where nobody
+    says.
     recognised: the view the other source says the cine is of. persons: whose heart, the cine's name where unknown.
     prediction: what the other source calls the cine.
     """
@@ -57,7 +59,7 @@ class ComparedCine:
 
     @property
     def errors(self) -> np.ndarray:
-        """(n, 11) distances of what is assessed, NaN unless in both."""
+        """(n, 14) distances of what is assessed, NaN unless in both."""
         return np.where(self.assessed, np.linalg.norm(self.found - self.reference, axis=-1), np.nan)
 
 
@@ -123,7 +125,7 @@ def compare(
         assessed = np.stack([marked[view] for view in views])
         assessed[:, APEX.index] &= has_apex
         if landmarks is not None:
-            assessed &= np.isin(np.arange(N_LANDMARKS) + 1, landmarks)
+            assessed &= np.isin(np.arange(N_POINTS) + 1, landmarks)
         scale = np.ones(2) if pixel is None else pixel[:, None] if pixel.ndim == 2 else pixel
         confidence = np.full(assessed.shape, np.nan) if other.confidence is None else other.confidence[rows]
         cine = known.get(truth.name) or known.get(other.name)
@@ -139,10 +141,10 @@ def compare(
                 _pixels(truth, geometry) * scale, _pixels(other, geometry)[rows] * scale, confidence, assessed,
             )
         )  # fmt: skip
-    for view in VIEWS:
-        unmarked = view_mask(view) & ~marked[view]
+    for view in POINT_VIEWS:
+        unmarked = point_mask(view) & ~marked[view]
         if unmarked.any() and any(view in item.views for item in compared):
-            names = ", ".join(f"{LANDMARKS[k].number} {LANDMARKS[k].name}" for k in np.flatnonzero(unmarked))
+            names = ", ".join(f"{POINTS[k].number} {POINTS[k].name}" for k in np.flatnonzero(unmarked))
             notes.append(f"The reference never marks in a {view}, so not assessed there: {names}.")
     if not any(item.assessed.any() for item in compared):
         raise InputError(reference[0].source, "landmarks to assess", "none of those asked for")
@@ -258,15 +260,15 @@ def _span(frames: np.ndarray) -> str:
 
 
 def _marked_by_view(reference: Sequence[LandmarkSet]) -> dict[str, np.ndarray]:
-    """view -> (11,) bool: the landmarks the reference marks at least once in a frame of this view."""
-    marked = {view: np.zeros(N_LANDMARKS, bool) for view in VIEWS}
-    anywhere = np.zeros(N_LANDMARKS, bool)
+    """view -> (14,) bool: the points the reference marks at least once in a frame of this view."""
+    marked = {view: np.zeros(N_POINTS, bool) for view in POINT_VIEWS}
+    anywhere = np.zeros(N_POINTS, bool)
     for item in reference:
         for view, present in zip(item.views, item.present, strict=True):
             anywhere |= present
             if view is not None:
                 marked[view] |= present
-    for view in VIEWS:  # a reference that does not say the view may still be of it
+    for view in POINT_VIEWS:  # a reference that does not say the view may still be of it
         unsaid = np.any([item.present.any(0) for item in reference if None in item.views] or [anywhere & False], axis=0)
-        marked[view] = (marked[view] | unsaid) & view_mask(view)
+        marked[view] = (marked[view] | unsaid) & point_mask(view)
     return marked | {"unknown": anywhere}

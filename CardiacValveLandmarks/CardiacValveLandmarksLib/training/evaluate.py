@@ -10,11 +10,12 @@ import numpy as np
 
 from ..cine import Cine
 from ..detection import DetectionResult, detect
-from ..landmarks import LANDMARKS, VALVE_LANDMARKS, VIEWS, view_mask
+from ..landmarks import N_LANDMARKS, VALVE_LANDMARKS, VIEWS
 from ..phantom.cines import SyntheticCine, synthetic_study
 from .compare import ComparedCine, Comparison, Row
 from .dataset import read_npz
 from .landmark_sets import LandmarkSet
+from .points import N_POINTS, long_axis, point_mask
 
 #: evaluation studies have seeds from here on; training shards draw from other streams altogether
 FIRST_SEED = 1_000_000
@@ -23,7 +24,7 @@ FIRST_SEED = 1_000_000
 def compare_cine(item: SyntheticCine, result: DetectionResult, name: str) -> ComparedCine:
     """A detection beside the truth, over the landmarks of the true view (all, where it is none)."""
     frames, spacing = item.cine.n_frames, item.cine.spacing
-    shown = view_mask(item.kind) if item.kind in VIEWS else np.ones(len(LANDMARKS), bool)
+    shown = point_mask(item.kind) if item.kind in VIEWS else np.arange(N_POINTS) < N_LANDMARKS
     return ComparedCine(
         name,
         name,
@@ -31,9 +32,9 @@ def compare_cine(item: SyntheticCine, result: DetectionResult, name: str) -> Com
         np.arange(frames),
         (item.kind,) * frames,
         (result.view,) * frames,
-        item.truth.positions * spacing,
-        result.landmarks.positions * spacing,
-        result.landmarks.confidence,
+        long_axis(item.truth.positions * spacing),
+        long_axis(result.landmarks.positions * spacing),
+        long_axis(result.landmarks.confidence),
         np.tile(shown, (frames, 1)),
     )
 
@@ -89,8 +90,9 @@ def detect_images(
             if progress is not None:
                 progress(done, total)
         if found:
-            positions, confidence = (np.concatenate([getattr(one, name) for one in found])
-                                     for name in ("positions", "confidence"))  # fmt: skip
+            positions, confidence = (
+                long_axis(np.concatenate([getattr(one, name) for one in found])) for name in ("positions", "confidence")
+            )
             views = tuple(one.view for one in found)
             name = f"{Path(path).stem}_{half}"
             sets.append(LandmarkSet(name, np.arange(len(data)), views, positions, None, confidence, source=str(path)))

@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..landmarks import APEX, LANDMARKS, VIEWS, in_view
+from ..landmarks import APEX
+from ..short_axis import N_SHORT_AXIS, arvi_angle
 from .agreement import Calibration, bland_altman, calibrate, describe, paired_test, wrapped
 from .compare import ComparedCine, Comparison
+from .points import N_POINTS, POINT_VIEWS, POINTS, SAX, points_in
 
 Table = list[dict[str, object]]
 #: what is compared with what, as the tables call it
@@ -84,7 +86,7 @@ def evaluate(
 
 def _views(comparison: Comparison) -> tuple[str, ...]:
     there = {view for cine in comparison.cines for view in cine.views}
-    return tuple(sorted(there, key=lambda view: (view not in VIEWS, view)))
+    return tuple(sorted(there, key=lambda view: (view not in POINT_VIEWS, view)))
 
 
 def _cells(comparison: Comparison) -> Iterable[tuple[str, int]]:
@@ -98,12 +100,12 @@ def _cells(comparison: Comparison) -> Iterable[tuple[str, int]]:
 
 
 def _of_view(cine: ComparedCine, view: str) -> np.ndarray:
-    """(n, 11) bool: what is assessed in frames of this view."""
+    """(n, 14) bool: what is assessed in frames of this view."""
     return cine.assessed & np.array([view in (ALL, own) for own in cine.views])[:, None]
 
 
 def _pick(comparison: Comparison, view: str, index: int, take: Callable[[ComparedCine], np.ndarray]) -> np.ndarray:
-    """What `take` gives (n, 11) for the assessed points of a view and landmark (-1: every one), of all cines."""
+    """What `take` gives (n, 14) for the assessed points of a view and landmark (-1: every one), of all cines."""
     columns = slice(None) if index < 0 else slice(index, index + 1)
     parts = [take(cine)[:, columns][_of_view(cine, view)[:, columns]] for cine in comparison.cines]
     return np.concatenate(parts)
@@ -145,7 +147,7 @@ def landmark_table(comparison: Comparison, within: float) -> Table:
 def _named(view: str, index: int) -> dict[str, object]:
     if index < 0:
         return {"view": view, "landmark": ALL, "name": ALL}
-    return {"view": view, "landmark": LANDMARKS[index].number, "name": LANDMARKS[index].name}
+    return {"view": view, "landmark": POINTS[index].number, "name": POINTS[index].name}
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def _images(comparison: Comparison, view: str = ALL) -> list[_Image]:
             if view in (ALL, own) and cine.assessed[k].any():
                 mine = cine.assessed[k]
                 missed, invented = int((there[k] & ~found[k])[mine].sum()), int((~there[k] & found[k])[mine].sum())
-                right = cine.recognised[k] == (own if own in VIEWS else None)
+                right = cine.recognised[k] == (own if own in POINT_VIEWS else None)
                 images.append(_Image(cine.cine, own, missed, invented, right, errors[k]))
     return images
 
@@ -229,7 +231,7 @@ def reader_table(model: Comparison, second: Comparison | None, readers: Comparis
         for cine in readers.cines
         for frame, errors in zip(cine.frames, cine.errors, strict=True)
     }
-    unknown = np.full(len(LANDMARKS), np.nan)
+    unknown = np.full(N_POINTS, np.nan)
 
     def between(cine: ComparedCine) -> np.ndarray:
         return np.stack([both.get((cine.cine, int(frame)), unknown) for frame in cine.frames])
@@ -257,14 +259,17 @@ def _mean_sd(name: str, values: np.ndarray) -> dict[str, float]:
 
 
 def measures_of(points: np.ndarray, view: str) -> dict[str, np.ndarray]:
-    """(n, 11, 2) in the image plane -> (n,) lengths in the same unit and angles in degrees, NaN without their points.
+    """(n, 14, 2) in the image plane -> (n,) lengths in the same unit and angles in degrees, NaN without their points.
 
     lv_length: apex to the midpoint of the two mitral points (Xue 2021). mitral_, aortic_, tricuspid_diameter: between
     the valve's points. lv_axis_angle: direction of the LV axis in the image. mitral_tilt: from the LV axis to the
-    mitral line, 90 where it lies square.
+    mitral line, 90 where it lies square. In the short axis arvi_angle alone: of the anterior RV insertion about the LV
+    centre, in the image (Xue 2021; short_axis.ARVI_DEFINITION).
     """
+    if view == SAX:
+        return {"arvi_angle": arvi_angle(points[:, -N_SHORT_AXIS:])}
     ends: dict[str, list[int]] = {}
-    for landmark in in_view(view):
+    for landmark in points_in(view):
         if landmark.valve is not None:
             ends.setdefault(landmark.valve, []).append(landmark.index)
     lines = {valve: points[:, pair[1]] - points[:, pair[0]] for valve, pair in ends.items() if len(pair) == 2}
@@ -287,7 +292,7 @@ def measure_pairs(comparison: Comparison) -> dict[tuple[str, str], tuple[np.ndar
     parts: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray, list[str]]]] = {}
     for cine in comparison.cines:
         for view in dict.fromkeys(cine.views):
-            if view not in VIEWS:
+            if view not in POINT_VIEWS:
                 continue
             mine = np.array([own == view for own in cine.views])
             persons = [person for person, use in zip(cine.persons, mine, strict=True) if use]
@@ -298,7 +303,7 @@ def measure_pairs(comparison: Comparison) -> dict[tuple[str, str], tuple[np.ndar
             for name in one:
                 a, b = one[name], two[name]
                 both = np.isfinite(a) & np.isfinite(b)
-                if name == "lv_axis_angle":  # the same angle may be written 360 degrees apart
+                if name.endswith("_angle"):  # the same angle may be written 360 degrees apart
                     a = b + wrapped(a - b)
                 if both.any():
                     whose = [person for person, use in zip(persons, both, strict=True) if use]

@@ -6,9 +6,10 @@ import io
 
 import numpy as np
 
-from ..landmarks import LANDMARKS, VALVE_COLOURS
+from ..landmarks import VALVE_COLOURS
 from .agreement import bland_altman
 from .evaluation import MODEL, MODEL_SECOND, READERS, Evaluation, measure_pairs, measure_unit
+from .points import POINTS
 
 _INK, _SOFT, _GRID = "#1c2530", "#5b6773", "#e6eaee"
 #: a comparison's colour and how it is spoken of
@@ -76,7 +77,7 @@ def error_picture(evaluation: Evaluation) -> bytes | None:
             )  # fmt: skip
             for box in drawn["boxes"]:
                 box.set(facecolor=colour, alpha=0.75, edgecolor=_INK, linewidth=0.8)
-        labels = [f"{LANDMARKS[index].number} {LANDMARKS[index].short}" for index in order]
+        labels = [f"{POINTS[index].number} {POINTS[index].short}" for index in order]
         axes.set_xticks(range(len(order)), labels, rotation=40, ha="right", fontsize=8)
         axes.axhline(evaluation.within, color=_SOFT, linewidth=1, linestyle=(0, (3, 3)))
         axes.set_xlim(-0.6, len(order) - 0.4)
@@ -118,7 +119,7 @@ def bland_altman_picture(evaluation: Evaluation) -> bytes | None:
         (measure, view), name, (a, b, persons) = cell
         unit, colour = measure_unit(measure, evaluation.unit), _PAIRS[name][0]
         figures = bland_altman(a, b, persons)
-        words = measure.replace("_", " ").replace("lv ", "LV ")
+        words = measure.replace("_", " ").replace("lv ", "LV ").replace("arvi", "A-RVI")
         _style(axes, f"{words[0].upper()}{words[1:]}, {view}")
         axes.plot((a + b) / 2, a - b, ".", color=colour, markersize=5, alpha=0.7)
         lines = (
@@ -184,7 +185,7 @@ def reliability_picture(evaluation: Evaluation) -> bytes | None:
 
     _style(right, f"rank correlation of distance and doubt {told.spearman:.2f}")
     for valve, colour in VALVE_COLOURS.items():
-        indices = [landmark.index for landmark in LANDMARKS if landmark.valve == valve]
+        indices = [landmark.index for landmark in POINTS if landmark.valve == valve]
         pairs = [
             np.column_stack([cine.confidence[:, indices].ravel(), cine.errors[:, indices].ravel()])
             for cine in evaluation.pairs[MODEL].cines

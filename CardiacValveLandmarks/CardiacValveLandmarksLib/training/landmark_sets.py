@@ -3,6 +3,7 @@
 | file | what is read |
 |---|---|
 | NAME.json of `cvl detect` | pixels, patient space, confidence, view |
+| NAME_sax.json of `cvl sax` | pixels of the short-axis points |
 | study.json | the same of every view; the examination is one patient |
 | .npy (T, 2, 10) | the published form; within 16 pixels of (0, 0) is absent; the view is told from what is present |
 | .npz | a training set in the published form: "FILE_train" and "FILE_test", the images as frames |
@@ -26,10 +27,12 @@ from ..detection.coordinates import ABSENT_PIXELS
 from ..detection.files import read_landmarks
 from ..errors import InputError
 from ..geometry import SliceGeometry
-from ..landmarks import LANDMARKS, N_LANDMARKS, VALVE_LANDMARKS, LandmarkSeries
+from ..landmarks import VALVE_LANDMARKS, LandmarkSeries
+from ..short_axis import N_SHORT_AXIS
 from ..study_io import FORMAT, study_from_json
 from .annotation_names import NameMap, image_place, view_in
-from .dataset import read_npz, views_of
+from .dataset import read_npz
+from .points import N_POINTS, POINTS, SAX, long_axis, tell_views
 from .via import AnnotatedImage, is_via, read_via_csv, read_via_json
 
 _EXPECTED = (
@@ -43,8 +46,8 @@ class LandmarkSet:
     """What one reader or model marked in some frames of one cine.
 
     name: of the cine. frames: (n,) frame numbers, from 0. views: the view of each of these frames, None unknown.
-    pixels: (n, 11, 2) pixels of the cine, or None; patient: (n, 11, 3) LPS mm, or None; absent is NaN.
-    confidence: (n, 11), NaN where none is stated. geometry: of the cine, where the file states it. spacing: (2,) mm, or
+    pixels: (n, 14, 2) of the cine by point (points.py), or None; patient: (n, 14, 3) LPS mm, or None; NaN absent.
+    confidence: (n, 14), NaN where none is stated. geometry: of the cine, where the file states it. spacing: (2,) mm, or
     (n, 2) where each frame is an image of its own. persons: whose heart each frame shows, "" unknown. source: the file.
     """
 
@@ -61,7 +64,7 @@ class LandmarkSet:
 
     @property
     def present(self) -> np.ndarray:
-        """(n, 11) bool."""
+        """(n, 14) bool."""
         return np.isfinite((self.pixels if self.pixels is not None else self.patient)[..., 0])
 
     @property
@@ -84,9 +87,9 @@ class LandmarkSet:
             name,
             np.arange(series.n_frames),
             (series.view,) * series.n_frames,
-            series.positions,
-            None if geometry is None else geometry.to_patient(series.positions),
-            series.confidence,
+            long_axis(series.positions),
+            None if geometry is None else geometry.to_patient(long_axis(series.positions)),
+            long_axis(series.confidence),
             geometry,
             spacing,
             (person,) * series.n_frames,
@@ -164,6 +167,8 @@ def _read_file(path: Path, names: NameMap) -> list[LandmarkSet]:
         return _annotated(path, _markups(content, path, names))
     if isinstance(content, dict) and content.get("format") == FORMAT:
         return _read_study(path)
+    if isinstance(content, dict) and "arvi" in content:
+        return [_read_short_axis(content, path)]
     if isinstance(content, dict) and "positions_px" in content:
         return [_read_detection(content, path)]
     if is_via(content):
@@ -197,6 +202,19 @@ def _read_detection(content: dict, path: Path) -> LandmarkSet:
     return LandmarkSet.from_series(name, series, geometry, spacing, source=str(path))
 
 
+def _read_short_axis(content: dict, path: Path) -> LandmarkSet:
+    try:
+        name, spacing = str(content["cine"]["name"]), content["cine"]["spacing_mm"]
+        found = np.array(content["positions_px"], float).reshape(-1, N_SHORT_AXIS, 2)
+        spacing = None if spacing is None else np.array(spacing, float).reshape(2)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(path, "the short-axis points of cvl sax", f"{type(error).__name__}: {error}") from error
+    pixels = np.full((len(found), N_POINTS, 2), np.nan)
+    pixels[:, -N_SHORT_AXIS:] = found
+    # what the network says of presence is no probability of being near
+    return LandmarkSet(name, np.arange(len(found)), (SAX,) * len(found), pixels, spacing=spacing, source=str(path))
+
+
 def _read_study(path: Path) -> list[LandmarkSet]:
     study = study_from_json(path)
     if not study.views:
@@ -222,13 +240,13 @@ def _read_npy(path: Path) -> LandmarkSet:
         raise InputError(path, f"the published form (frames, 2, {valves})", f"{points.dtype} {points.shape}")
     if not np.isfinite(points).all():
         raise InputError(path, "finite pixels, absent landmarks at (0, 0)", "NaN or infinity")
-    pixels = np.full((len(points), N_LANDMARKS, 2), np.nan)
+    pixels = np.full((len(points), N_POINTS, 2), np.nan)
     valve = points.transpose(0, 2, 1).astype(float)
     pixels[:, :valves] = np.where(np.linalg.norm(valve, axis=-1, keepdims=True) >= ABSENT_PIXELS, valve, np.nan)
     present = np.isfinite(pixels[..., 0])
     # most frames decide: a single one may have a landmark of another view
-    usual = np.where((present.mean(0) > 0.5)[:, None], 0.0, np.full((N_LANDMARKS, 2), np.nan))
-    (view,) = views_of(usual[None])
+    usual = np.where((present.mean(0) > 0.5)[:, None], 0.0, np.full((N_POINTS, 2), np.nan))
+    (view,) = tell_views(usual[None])
     return LandmarkSet(path.stem, np.arange(len(points)), (view,) * len(points), pixels, source=str(path))
 
 
@@ -246,7 +264,7 @@ def _read_npz(path: Path) -> list[LandmarkSet]:
                 f"{path.stem}_{half}",
                 np.arange(len(data)),
                 data.views,
-                data.landmarks.astype(float),
+                long_axis(data.landmarks),
                 spacing=data.spacing.astype(float) if known.all() else None,
                 persons=data.patients,
                 source=str(path),
@@ -275,7 +293,7 @@ class _Marked(AnnotatedImage):
 def _markups(content: dict, path: Path, names: NameMap) -> list[_Marked]:
     cine, frame = image_place(path.name[: -len(".mrk.json")] if path.name.endswith(".mrk.json") else path.stem, names)
     view = view_in(cine)
-    points = np.full((N_LANDMARKS, 3), np.nan)
+    points = np.full((N_POINTS, 3), np.nan)
     advice = "Label the points with the landmarks' names or numbers, or give a mapping with --names."
     try:
         lists = content["markups"]
@@ -296,7 +314,7 @@ def _markups(content: dict, path: Path, names: NameMap) -> list[_Marked]:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(path, "Slicer markups (.mrk.json)", f"{type(error).__name__}: {error}", advice) from error
     # Slicer numbers the points of any list 1, 2, 3 …: ids are believed only where labels agree with them
-    known = {key: LANDMARKS[int(key) - 1] for key, _, _ in placed if key.isdigit() and 1 <= int(key) <= N_LANDMARKS}
+    known = {key: POINTS[int(key) - 1] for key, _, _ in placed if key.isdigit() and 1 <= int(key) <= N_POINTS}
     ours = all(key in known and label == known[key].short for key, label, _ in placed)
     for key, label, place in placed:
         landmark = known[key] if ours else names.resolve(label, view)
@@ -306,7 +324,7 @@ def _markups(content: dict, path: Path, names: NameMap) -> list[_Marked]:
         if np.isfinite(points[landmark.index, 0]):
             raise InputError(path, "one point a landmark", f"two for {landmark.number} {landmark.name}", advice)
         points[landmark.index] = place
-    return [_Marked(cine, frame, view or views_of(points[None])[0], points)]
+    return [_Marked(cine, frame, view or tell_views(points[None])[0], points)]
 
 
 def _annotated(path: Path, images: Sequence[AnnotatedImage]) -> list[LandmarkSet]:
@@ -319,7 +337,7 @@ def _annotated(path: Path, images: Sequence[AnnotatedImage]) -> list[LandmarkSet
         frames = [image.frame for image in mine]
         if len(set(frames)) != len(frames):
             raise InputError(path, "each frame once", f"frame {_twice(frames)} of {cine!r} twice", "Rename the images.")
-        views = tuple(image.view or views_of(image.pixels[None])[0] for image in mine)
+        views = tuple(image.view or tell_views(image.pixels[None])[0] for image in mine)
         points = np.stack([image.pixels for image in mine])
         in_patient = isinstance(mine[0], _Marked)
         sets.append(

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError
-from ..landmarks import N_LANDMARKS, VIEWS, Landmark
+from ..landmarks import Landmark
 from .annotation_names import NameMap, image_place, view_in
+from .points import N_POINTS, POINT_VIEWS
 
 _ADVICE = "Name the points after landmarks, or give a mapping with --names (docs/evaluation.md)."
 _COLUMNS = ("filename", "file_attributes", "region_shape_attributes", "region_attributes")
@@ -30,7 +31,7 @@ _COLUMNS = ("filename", "file_attributes", "region_shape_attributes", "region_at
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One picture's points. pixels: (11, 2) row and column of the cine, NaN absent."""
+    """One picture's points. pixels: (14, 2) row and column of the cine, NaN absent."""
 
     cine: str
     frame: int
@@ -99,9 +100,9 @@ def _landmarks(images, path: str | os.PathLike, names: NameMap) -> Iterator[Anno
             if str(stated).strip():
                 frame = _frame(stated, image.name, path)
         view = attributes.get("view") or view_in(cine)
-        if view is not None and view not in VIEWS:
-            raise InputError(path, f"a view among {', '.join(VIEWS)}", f"{view!r} for {image.name!r}", _ADVICE)
-        pixels = np.full((N_LANDMARKS, 2), np.nan)
+        if view is not None and view not in POINT_VIEWS:
+            raise InputError(path, f"a view among {', '.join(POINT_VIEWS)}", f"{view!r} for {image.name!r}", _ADVICE)
+        pixels = np.full((N_POINTS, 2), np.nan)
         for shape, region in image.regions:
             landmark = _named(region, image.name, view, path, names)
             if np.isfinite(pixels[landmark.index, 0]):
