@@ -157,6 +157,57 @@ def test_nothing_is_done_for_what_is_no_cine(logic, app):
     assert node_ids() == before
 
 
+def no_cine(kind: str):
+    """A sequence that is none, and what is to be said of it."""
+    arrays = [np.full((1, 20, 24), float(frame)) for frame in range(4)]
+    expected = {
+        "one frame": "1 frame",
+        "3-D volumes": r"3-D volumes \(24 x 20 x 3\).*Split",
+        "another size": r"\(20, 24\).*\(18, 24\).*on its own",
+        "another place": "frame 2 at another place.*on its own",
+        "not a number": "NaN or infinity.*again",
+        "points": "at frame 0.*Select a sequence of images",
+        "empty": "0 frames.*Select a cine",
+    }[kind]
+    if kind == "one frame":
+        arrays = arrays[:1]
+    if kind == "3-D volumes":
+        arrays = [np.repeat(array, 3, axis=0) for array in arrays]
+    if kind == "another size":
+        arrays[2] = arrays[2][:, :18]
+    if kind == "not a number":
+        arrays[1][0, 3, 3] = np.nan
+    if kind == "empty":
+        arrays = []
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", kind)
+    for frame, array in enumerate(arrays):
+        node = slicer.vtkMRMLMarkupsFiducialNode() if kind == "points" else slicer.util.addVolumeFromArray(array)
+        if kind == "another place" and frame == 2:
+            node.SetOrigin(0, 0, 8)
+        sequence.SetDataNodeAtValue(node, str(frame))
+        if kind != "points":
+            slicer.mrmlScene.RemoveNode(node)
+    return sequence, expected
+
+
+@pytest.mark.parametrize(
+    "kind", ["one frame", "3-D volumes", "another size", "another place", "not a number", "points", "empty"]
+)
+def test_what_is_no_cine_is_refused_and_nothing_changes(study, kind):
+    """Beside a study under review, which stays the open one, as it is."""
+    study.setAbsent("2CH", 1, 1)
+    sequence, expected = no_cine(kind)
+    before, held = node_ids(), scene_of(study)
+    for act in (study.detect, study.startManual):
+        with pytest.raises(InputError, match=f"(?s){expected}"):
+            act({"3CH": sequence})
+    with pytest.raises(InputError, match=f"(?s){expected}"):
+        study.findViews([sequence])
+    assert node_ids() == before
+    study.open(study.studies()[0])
+    assert scene_of(study) == held and study.canUndo()
+
+
 def test_all_of_these_are_errors_of_ours_with_a_status():
     assert {InputError.exit_status, UsageError.exit_status, ModelError.exit_status} == {2, 3, 4}
     assert issubclass(ModelError, CvlError)

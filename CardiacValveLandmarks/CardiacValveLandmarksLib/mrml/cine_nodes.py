@@ -129,7 +129,9 @@ def pixels_of(sequence) -> np.ndarray:
 
 
 def scene_geometry(sequence) -> SliceGeometry:
-    """Where the sequence lies in the scene, also where its file states no patient geometry."""
+    """Where the sequence lies in the scene, also where its file states no patient geometry. InputError: no images."""
+    if not sequence.GetNumberOfDataNodes() or not sequence.GetNthDataNode(0).IsA("vtkMRMLVolumeNode"):
+        _frames(sequence)  # raises what is to be said of it
     matrix = vtk.vtkMatrix4x4()
     sequence.GetNthDataNode(0).GetIJKToRASMatrix(matrix)
     return _geometry(np.array([matrix.GetElement(r, c) for r in range(4) for c in range(4)]).reshape(4, 4), None)

@@ -75,21 +75,24 @@ class StudyLogic(DetectionLogic):
         if review is not None and review is self._review:
             return
         if self._review is not None:
-            self._review.release()
-        self._shown.release()
-        self._review, self._sequences = None, {}
-        self.messages = []
-        if review is None:
-            review = Review()
+            self._review.finish_drag()
+        known, review = review is not None, review or Review()
+        if not known:
             review.spread = self._spread
             try:
                 for view, sequence in sequences.items():
                     review.adopt(view, sequence)
             except CvlError:
+                # the study that is open stays open
                 review.release()
                 raise
             self._reviews[key] = review
-        else:
+        if self._review is not None:
+            self._review.release()
+        self._shown.release()
+        self._review, self._sequences = None, {}
+        self.messages = []
+        if known:
             review.activate()
         self.messages += review.notes
         review.notes = []
