@@ -18,6 +18,7 @@ PARTS = {
     "study_figures": [],
     "slicer_interaction": [],
     "widget_gaps": [],
+    "training_speed": [],
 }
 NEEDS_REAL = ("published_network", "real_accuracy")
 

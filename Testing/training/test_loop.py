@@ -4,7 +4,9 @@ import contextlib
 import csv
 import multiprocessing
 import signal
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,15 @@ def process(folder, **options):
     assert not child.is_alive()
 
 
+def wait_for_the_end(pid):
+    """Until a process that is not ours has ended; at most a minute."""
+    status, until = Path(f"/proc/{pid}/status"), time.monotonic() + 60
+    with contextlib.suppress(OSError):  # it ended while we looked
+        while status.exists() and "State:\tZ" not in status.read_text():
+            assert time.monotonic() < until, f"process {pid} goes on"
+            time.sleep(0.2)
+
+
 def assert_same(first, second):
     assert first.keys() == second.keys()
     for name, value in first.items():
@@ -57,10 +68,14 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
         # at whatever it is doing when the report of its 13th step is read
         while reports.recv() < 13:
             pass
+        workers = [int(pid) for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()]
         child.kill()
     assert child.exitcode == -signal.SIGKILL
     assert not (killed / "weights.pt").exists()
     assert_same(run(killed), whole)
+    assert len(workers) == 2
+    for worker in workers:  # they end by themselves
+        wait_for_the_end(worker)
     # the logs are those of one run too
     for name in ("log.csv", "validation.csv"):
         assert rows(killed / name, "seconds") == rows(tmp_path / "whole" / name, "seconds")

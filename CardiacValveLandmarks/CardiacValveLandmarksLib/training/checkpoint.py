@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,16 @@ def _identity(recipe: Recipe) -> dict:
     }
 
 
+def save_tensors(path: Path, content: Mapping) -> None:
+    """torch.save, whole or not at all, and on the disk when it returns. InputError where it cannot be written."""
+    buffer = io.BytesIO()  # torch turns a full disk into an error of its own; a plain write says what it is
+    torch.save(content, buffer)
+    with atomic_open(path, "wb") as stream:
+        stream.write(buffer.getbuffer())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def save_checkpoint(folder: Path, recipe: Recipe, state: RunState) -> None:
     """Replace the run's checkpoint. InputError where it cannot be written; the one before is then untouched."""
     content = {
@@ -57,12 +68,7 @@ def save_checkpoint(folder: Path, recipe: Recipe, state: RunState) -> None:
         "history": state.history,
         "best": state.best,
     }
-    buffer = io.BytesIO()  # torch turns a full disk into an error of its own; a plain write says what it is
-    torch.save(content, buffer)
-    with atomic_open(folder / CHECKPOINT_FILE, "wb") as stream:
-        stream.write(buffer.getbuffer())
-        stream.flush()
-        os.fsync(stream.fileno())
+    save_tensors(folder / CHECKPOINT_FILE, content)
 
 
 def load_checkpoint(folder: Path, recipe: Recipe, state: RunState) -> bool:

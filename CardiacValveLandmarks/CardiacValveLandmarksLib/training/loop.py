@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -150,6 +151,8 @@ def _batches(recipe: Recipe, start: int, device: torch.device) -> Iterator[tuple
         batch_size=None,
         sampler=numbers,
         num_workers=settings.workers,
+        # forked, as torch expects: workers that a fork server starts outlive a trainer that is killed
+        multiprocessing_context="fork" if settings.workers and sys.platform == "linux" else None,
         prefetch_factor=2 if settings.workers else None,
         pin_memory=device.type == "cuda",
         worker_init_fn=_quiet_worker,

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class AugmentationRange:
-    """probability: of each step. gamma: range of the intensity field's exponents, 5 x 5 nodes. noise: largest standard
+    """probability: of each step. gamma: range of the field of 5 x 5 nodes that intensities are multiplied by. noise: largest standard
     deviation. keep_inside, drop_beyond: radii in Fourier space (1: the edge) between which more and more is dropped.
     deformation: of a 7 x 7 field, as a share of half the image's side. shift: pixels."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..files import atomic_open
 
 
@@ -46,12 +46,15 @@ class RunLog:
 
     def _row(self, name: str, group: str, step: int, figures: Mapping[str, float]) -> None:
         path = self._folder / name
-        first = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            if first:
-                writer.writerow(["step", *figures])
-            writer.writerow([step, *(f"{value:.6g}" for value in figures.values())])
+        try:
+            first = not path.exists()
+            with path.open("a", newline="", encoding="utf-8") as stream:
+                writer = csv.writer(stream, lineterminator="\n")
+                if first:
+                    writer.writerow(["step", *figures])
+                writer.writerow([step, *(f"{value:.6g}" for value in figures.values())])
+        except OSError as error:
+            raise InputError(path, "a log that can be written", str(error), "Free some space and go on.") from error
         if self._board is not None:
             for key, value in figures.items():
                 self._board.add_scalar(f"{group}/{key}", value, step)

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UsageError
-from ...files import atomic_open
 from ...landmarks import VALVE_LANDMARKS
 from ...models.published import SIZE, PublishedNetwork
+from ..checkpoint import save_tensors
 from ..sources import DataSettings, load_sources
 from . import Recipe
 
@@ -135,8 +135,7 @@ class TrainingRecipe(Recipe):
         return point_errors(torch.cat(found).transpose(1, 2).numpy(), ten_points(data.landmarks), data.spacing)
 
     def finish(self, net: nn.Module, folder: Path) -> Path:
-        with atomic_open(folder / "model.pt", "wb") as stream:
-            torch.save({name: value.contiguous() for name, value in net.state_dict().items()}, stream)
+        save_tensors(folder / "model.pt", {name: value.contiguous() for name, value in net.state_dict().items()})
         return folder / "model.pt"
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...files import atomic_open, atomic_path, make_folder
+from ...files import atomic_open, make_folder
 from ...models.architectures import ARCHITECTURES
 from ...models.compact import halve_weights
 from ...models.heatmap import HeatmapNet
 from ...models.weights import read_state_dict
 from ..augment import random_affine, random_appearance
+from ..checkpoint import save_tensors
 from ..losses import gaussian_targets, heatmap_loss
 from ..settings import LoopSettings
 from ..synthetic import MIRRORED, OTHER, read_shard, shard_path, write_shard
@@ -154,8 +155,7 @@ class TrainingRecipe(Recipe):
 
     def finish(self, net: nn.Module, folder: Path) -> Path:
         weights = folder / "weights.pt"
-        with atomic_path(weights) as temporary:
-            torch.save(net.state_dict(), temporary)
+        save_tensors(weights, net.state_dict())
         model = ARCHITECTURES["heatmap-unet"].to_onnx(read_state_dict(weights))
         with atomic_open(folder / "model.onnx", "wb") as stream:
             stream.write(halve_weights(model))
