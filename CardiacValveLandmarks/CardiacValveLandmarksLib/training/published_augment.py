@@ -25,9 +25,9 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class AugmentationRange:
-    """probability: of each step. gamma: range of the field of 5 x 5 nodes that intensities are multiplied by. noise: largest standard
-    deviation. keep_inside, drop_beyond: radii in Fourier space (1: the edge) between which more and more is dropped.
-    deformation: of a 7 x 7 field, as a share of half the image's side. shift: pixels."""
+    """probability: of each step. gamma: range of the field of 5 x 5 nodes that intensities are multiplied by. noise:
+    largest standard deviation. keep_inside, drop_beyond: radii in Fourier space (1: the edge) between which more and
+    more is dropped. deformation: of a 7 x 7 field, as a share of half the image's side. shift: pixels."""
 
     probability: float = 0.5
     gamma: tuple[float, ...] = (0.1, 1.0)
