@@ -171,8 +171,8 @@ def test_markups_of_one_cine_are_joined_whatever_their_coordinate_system(items, 
     [("7", None, 7), ("mitral_free_wall_4ch", None, 6), ("Mitral Septal", "3CH", 3), ("MV sept", "4CH", 5),
      ("anterior", "2CH", 1), ("4CH inferoseptal", None, 5), ("apex", None, 11), ("LV apex", "3CH", 11),
      ("inferoseptal", "3CH", None), ("mitral septal", None, None), ("2CH anterior", "4CH", None),
-     ("tricuspid free wall", "4CH", 10), ("", "4CH", None), ("12", None, 12), ("anterior", "SAX", 12), ("LV centre", "SAX", 14),
-     ("15", None, None)],
+     ("tricuspid free wall", "4CH", 10), ("", "4CH", None), ("12", None, 12),
+     ("anterior", "SAX", 12), ("LV centre", "SAX", 14), ("15", None, None)],
 )  # fmt: skip
 def test_names(name, view, number):
     found = NameMap().resolve(name, view)

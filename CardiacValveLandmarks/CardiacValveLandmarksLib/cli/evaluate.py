@@ -22,8 +22,8 @@ def add_parser(subparsers) -> None:
         help="measure a model on synthetic cines, or landmark files against a reader's",
         description="Without --reference: a model on synthetic cines it has not seen. With it: landmarks against a "
         "reader's, as in the papers. Landmarks are read from .json of cvl detect and cvl sax, study.json, .npy and "
-        ".npz in the published forms, VIA annotations (.json, .csv), Slicer's .mrk.json, biv-me guide-point folders, or a folder "
-        "of such files.",
+        ".npz in the published forms, VIA annotations (.json, .csv), Slicer's .mrk.json, biv-me guide-point folders, "
+        "or a folder of such files.",
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder for tables (CSV), figures (JSON) and pictures")
     parser.add_argument("--model", default=_MODEL, metavar="ID|FILE", help="default: the built-in model")

@@ -30,7 +30,6 @@ _WALLS = {
         "inferior": 13,
         "a rvi": 12,
         "i rvi": 13,
-        "rvi": 12,
         "centre": 14,
         "center": 14,
         "lv center": 14,
