@@ -75,7 +75,7 @@ class Contrast:
     fold: float  # share of the field folded over, 0 for none
     gamma: float
     ghost: float
-    jet: tuple[float, float, float, float] | None  # turbulent flow: heart coordinates of its middle and its reach, mm
+    jets: tuple[tuple[float, float, float, float], ...]  # turbulent flow: middle in heart coordinates and reach, mm
     jet_speckle: float
     jet_loss: float
 
@@ -106,23 +106,26 @@ class Contrast:
             fold=rng.uniform(0.02, 0.12) if rng.random() < 0.1 * width else 0.0,
             gamma=float(np.exp(rng.normal(0, 0.12 * width))),
             ghost=rng.uniform(0.02, 0.08) if rng.random() < 0.12 * width else 0.0,
-            jet=(*rng.normal(_JETS[rng.integers(len(_JETS))], 8.0), rng.uniform(8, 24))
-            if rng.random() < 0.4 * width
-            else None,
-            jet_speckle=rng.uniform(0.1, 0.6),
-            jet_loss=rng.uniform(0.0, 0.45),
+            jets=tuple(
+                (*rng.normal(_JETS[rng.integers(len(_JETS))], 8.0), rng.uniform(8, 24))
+                for _ in range(rng.integers(1, 4) if rng.random() < 0.55 * width else 0)
+            ),
+            jet_speckle=rng.uniform(0.1, 0.9),
+            jet_loss=rng.uniform(0.0, 0.7),
         )
 
     def flow_factor(self, points: np.ndarray, pixels: np.ndarray, shape: tuple[int, int], phase: float) -> np.ndarray:
         """What turbulence does to blood: (N,) float32 factors for points (N, 3) heart mm that are the image's
         `pixels` (flat indices), different in every frame and strongest twice a beat, at ejection and filling."""
-        if self.jet is None:
+        if not self.jets:
             return np.ones(len(points), np.float32)
         rng = np.random.default_rng([self.seed, 7, int(phase * 1000)])
         speckle = (self._field(rng, 0, shape) + self._field(rng, 1, shape)).ravel()[pixels]
-        strength = np.float32(np.sin(2 * np.pi * phase) ** 2 * rng.uniform(0.6, 1.0))
-        offset = (points - np.array(self.jet[:3], np.float32)) / np.float32(self.jet[3])
-        near = strength * np.exp(-np.einsum("ij,ij->i", offset, offset))
+        near = np.zeros(len(points), np.float32)
+        for *middle, reach in self.jets:
+            offset = (points - np.array(middle, np.float32)) / np.float32(reach)
+            np.maximum(near, np.exp(-np.einsum("ij,ij->i", offset, offset)), out=near)
+        near *= np.float32((0.25 + 0.75 * np.sin(2 * np.pi * phase) ** 2) * rng.uniform(0.6, 1.0))
         return np.clip(1 + near * (self.jet_speckle * speckle - self.jet_loss), 0.1, 3).astype(np.float32)
 
     def _field(self, rng: np.random.Generator, scale: int, shape: tuple[int, int]) -> np.ndarray:
