@@ -389,6 +389,22 @@ def test_a_second_reader_is_compared_over_the_same_points(items):
     assert {entry["pair"] for entry in result.measures} >= {MODEL, READERS}
 
 
+def test_a_second_reader_may_mark_some_frames(items):
+    first = [a_set(item, item.truth) for item in items]
+    second = [a_set(item, moved(item.truth, (0, 2))).take([1, 4]) for item in items[:2]]
+    predictions = [a_set(item, moved(item.truth, (1, 0))) for item in items]
+    pairs = compare(predictions, first), compare(predictions, second), compare(second, first, common_frames=True)
+    result = evaluate(*pairs)
+    counts = [sum(item.truth.present[[1, 4]].sum() for item in items[:2]), sum(i.truth.present.sum() for i in items)]
+    assert [result.readers[-1]["n"], result.landmarks[-1]["n"]] == counts
+    assert result.readers[-1]["reader2_reader1_mean"] == pytest.approx(9)
+    with pytest.raises(InputError, match="without 0"):
+        compare(second, first)
+    late = [item.take([0]) for item in second]
+    with pytest.raises(InputError, match="marks too"):
+        compare(late, [item.take([3]) for item in first], common_frames=True)
+
+
 # -- the command ----------------------------------------------------------------------------------
 
 

@@ -119,7 +119,7 @@ def _files(options: argparse.Namespace) -> int:
     how["persons"] = {cine: row["person"] for cine, row in groupings.items() if row.get("person")}
     model = compare(predictions, reference, **how)
     with_second = compare(predictions, second, **how) if second else None
-    between = compare(second, reference, **how) if second else None
+    between = compare(second, reference, **how, common_frames=True) if second else None
     strata = _groupings(model, cines, groupings)
     result = evaluate(model, with_second, between, strata=strata, within=options.within)
     _print(result)
@@ -230,8 +230,7 @@ def _print(result) -> None:
         print(
             f"second reader, same {overall['n']} points: {overall['reader2_reader1_mean']:.2f} ± "
             f"{overall['reader2_reader1_sd']:.2f} {unit}; prediction {overall['prediction_reader1_mean']:.2f} ± "
-            f"{overall['prediction_reader1_sd']:.2f} {unit}; paired t-test over {overall['persons']} persons "
-            f"p = {overall['p']:.3g}"
+            f"{overall['prediction_reader1_sd']:.2f} {unit}; {_test(overall)}"
         )
     told = result.calibration
     if told is not None:
@@ -239,6 +238,12 @@ def _print(result) -> None:
             f"confidence >= 0.5: {told.sure:.1%} of points, {told.sure_near:.1%} of them within {told.within:g} "
             f"{unit}; calibration error {told.ece:.3f}; rank correlation of distance and doubt {told.spearman:.2f}"
         )
+
+
+def _test(row) -> str:
+    if row["persons"] < 2:
+        return "one person, so no test"
+    return f"paired t-test over {row['persons']} persons p = {row['p']:.3g}"
 
 
 def _write(result, options: argparse.Namespace) -> None:

@@ -93,21 +93,30 @@ def compare(
     spacing: float | None = None,
     landmarks: Sequence[int] | None = None,
     persons: Mapping[str, str] | None = None,
+    common_frames: bool = False,
 ) -> Comparison:
     """Compare what `predictions` say with what `reference` says, in the frames that the reference marks.
 
     cines: give geometry and spacing where the landmark files have none. spacing: mm a pixel, where nothing has it.
     landmarks: numbers to assess; None: those the reference marks anywhere in a view (a reader who never marks the
     apex says nothing about it). An apex that no prediction has is left out too: many models have none.
-    persons: cine (either name) -> whose heart it is, where the user says so.
+    persons: cine (either name) -> whose heart it is, where the user says so. common_frames: compare the frames that
+    both have (two readers); without, each frame that the reference marks must be predicted.
     InputError: nothing belongs together, a frame that is missing, points that lie in another plane.
     """
     known = {cine.name: cine for cine in cines}
     pairs, notes = pair_up(predictions, reference)
     placed = []
     for other, truth in pairs:
+        if common_frames and not (in_both := np.isin(truth.frames, other.frames)).all():
+            notes.append(f"{truth.name!r}: {in_both.sum()} frames are marked by both readers.")
+            truth = truth.take(np.flatnonzero(in_both))
+            if not len(truth.frames):
+                continue
         geometry, pixel = _grid(other, truth, known.get(truth.name) or known.get(other.name), spacing)
         placed.append((other, truth, geometry, pixel))
+    if not placed:
+        raise InputError(predictions[0].source, f"a frame that {reference[0].source} marks too", "none")
     without = [truth.name for _, truth, _, pixel in placed if pixel is None]
     if without and len(without) < len(placed):
         advice = "State it with --spacing, or give the images with --cines."

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,22 @@ class LandmarkSet:
     def view(self) -> str | None:
         """The view of all frames, or None where it is unknown or differs."""
         return self.views[0] if len(set(self.views)) == 1 else None
+
+    def take(self, rows: np.ndarray) -> LandmarkSet:
+        """Some of the frames, by row."""
+        arrays = {
+            name: value[rows]
+            for name in ("frames", "pixels", "patient", "confidence")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.spacing is not None and self.spacing.ndim == 2:
+            arrays["spacing"] = self.spacing[rows]
+        told = {
+            name: tuple(getattr(self, name)[row] for row in rows)
+            for name in ("views", "persons")
+            if getattr(self, name)
+        }
+        return replace(self, **arrays, **told)
 
     @classmethod
     def from_series(
