@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from .cine import Cine
-from .errors import InputError
+from .errors import InputError, UsageError
 from .export import ExportOptions, Format, export_study
 from .export.registry import check_free
 from .files import atomic_open, make_folder
@@ -62,14 +62,19 @@ class StudyFiles:
 
 
 def read_examination(
-    folder: str | os.PathLike | None, stated: Mapping[str, str | os.PathLike] | None = None, identify: bool = False
+    folder: str | os.PathLike | None,
+    stated: Mapping[str, str | os.PathLike] | None = None,
+    identify: bool = False,
+    spacing_mm: float | None = None,
 ) -> Examination:
     """The cines of a folder, and those the user names for a view (view -> path), which come first.
 
     With all three views named the folder is not searched. Without `identify` cines are named by series number or
-    count: names of folders and files may name a person.
+    count: names of folders and files may name a person. spacing_mm: of cines whose file states none.
     """
     stated = dict(stated or {})
+    if spacing_mm is not None and not spacing_mm > 0:
+        raise UsageError(f"spacing: expected mm above 0, found {spacing_mm:g}.")
     if folder is None and not stated:
         raise InputError("examination", "a folder, or the cine of a view", "neither", "Give FOLDER, or --4ch PATH.")
     cines = [read_cine(path).replace(view=view) for view, path in sorted(stated.items())]
@@ -82,6 +87,8 @@ def read_examination(
     usable, unusable = _usable(cines)
     if not usable:
         raise InputError(folder or "examination", "a long-axis cine", "; ".join(s.found for s in unusable))
+    if spacing_mm is not None:
+        usable = [c.replace(spacing=np.full(2, spacing_mm)) if c.spacing is None else c for c in usable]
     named = _named(usable, identify)
     by_view = {cine.view: cine.name for cine in named if cine.view is not None}
     return Examination(tuple(named), by_view, (*skipped, *unusable))

@@ -134,8 +134,17 @@ def _usable(entries, overrides) -> tuple[list[Assigned], list[str]]:
             continue
         geometry, assumed = cine.geometry, False
         if geometry is None:
-            if placed or len(entries) > 1 or cine.spacing is None:
-                doubts.append(f"{cine.name}: the file states no patient geometry; it cannot join other views.")
+            if placed or len(entries) > 1:
+                doubts.append(
+                    f"{cine.name}: the file states no patient geometry, so its plane cannot be placed among other "
+                    "views; it cannot join other views. Give it alone to measure within its own plane."
+                )
+                continue
+            if cine.spacing is None:
+                doubts.append(
+                    f"{cine.name}: the file states neither patient geometry nor pixel spacing, so nothing in it can be "
+                    "measured in mm. State the spacing with --spacing MM to measure within its plane"
+                )
                 continue
             geometry = SliceGeometry(np.zeros(3), np.array([cine.spacing[0], 0, 0]), np.array([0, cine.spacing[1], 0]))
             assumed = True
@@ -153,9 +162,9 @@ def _usable(entries, overrides) -> tuple[list[Assigned], list[str]]:
         cine = entries[0][0]
         raise InputError(
             cine.source or cine.name,
-            "at least one cine with a recognised view and patient geometry",
-            "; ".join(doubts),
-            "Give the views explicitly, or files with patient geometry.",
+            "at least one cine with a recognised view, and patient geometry or pixel spacing",
+            "; ".join(doubt.rstrip(".") for doubt in doubts),
+            "State views with --2ch, --3ch, --4ch; give DICOM, or other files that state where their planes lie.",
         )
     return usable, doubts
 

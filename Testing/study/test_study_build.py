@@ -267,7 +267,7 @@ def test_a_cine_without_geometry(entries):
     beside = study([*entries[:2], (bare, series)])
     assert [v.view for v in beside.views] == ["2CH", "3CH"]
     assert said(beside, "it cannot join other views")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"neither patient geometry nor pixel spacing.*--spacing"):
         study([(cine.replace(geometry=None, spacing=None), series)])
 
 

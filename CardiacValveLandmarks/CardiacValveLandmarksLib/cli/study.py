@@ -34,6 +34,7 @@ def add_parser(subparsers) -> None:
     add_detection_options(parser)
     add_export_options(parser, DEFAULT_FORMATS)
     group = parser.add_argument_group("study")
+    group.add_argument("--spacing", type=float, metavar="MM", help="pixel spacing of cines whose file states none")
     group.add_argument("--order", type=int, metavar="N", help="harmonics of the paths; default: from the frame count")
     group.add_argument(
         "--align", default="phase", choices=("phase", "es", "ed-es"), help="how views are brought together"
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace, detector=None, origin=None) -> int:
     if detector is None:
         detector, origin = _model(options)
     stated = {v: p for v in ("2CH", "3CH", "4CH") if (p := getattr(options, f"path_{v}")) is not None}
-    examination = read_examination(options.folder, stated, options.identify)
+    examination = read_examination(options.folder, stated, options.identify, options.spacing)
     for cine in examination.cines:
         print(f"{cine.name}: {cine.n_frames} frames, {cine.source}")
     for skipped in examination.skipped:
