@@ -94,17 +94,14 @@ def bland_altman_picture(evaluation: Evaluation) -> bytes | None:
     from matplotlib.figure import Figure
 
     pairs = {name: measure_pairs(pair) for name, pair in evaluation.pairs.items()}
-    keys = sorted({key for pair in pairs.values() for key in pair}, key=_by_interest)[:_MOST_MEASURES]
-    # with one comparison the measures fill the rows, with several each has a row
-    cells = [
-        (key, name, pairs[name][key]) if key in pairs[name] and len(pairs[name][key][0]) > 1 else None
-        for key in keys
-        for name in pairs
-    ]
-    if len(pairs) == 1:
-        cells = [cell for cell in cells if cell is not None]
-    if not any(cells):
+    several = {
+        name: {key: values for key, values in found.items() if len(values[0]) > 1} for name, found in pairs.items()
+    }
+    keys = sorted({key for found in several.values() for key in found}, key=_by_interest)[:_MOST_MEASURES]
+    if not keys:
         return None
+    # with one comparison the measures fill the rows, with several each measure has a row of its own
+    cells = [(key, name, found[key]) if key in found else None for key in keys for name, found in several.items()]
     columns = len(pairs) if len(pairs) > 1 else min(_COLUMNS, len(cells))
     rows = -(-len(cells) // columns)
     width, height = 3.7 * columns, 2.7 * rows
