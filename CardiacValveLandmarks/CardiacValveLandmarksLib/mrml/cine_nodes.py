@@ -96,7 +96,7 @@ def sequence_from_cine(cine: Cine, scene=None):
     for frame in range(cine.n_frames):
         volume = slicer.vtkMRMLScalarVolumeNode()
         volume.SetName(name)
-        volume.SetAndObserveImageData(_image(cine.frames[frame]))
+        volume.SetAndObserveImageData(image_of(cine.frames[frame]))
         volume.SetIJKToRASMatrix(matrix)
         sequence.SetDataNodeAtValue(volume, repr(float(cine.times_ms[frame])) if timed else str(frame))
     facts = {
@@ -241,7 +241,7 @@ def _matrix(geometry: SliceGeometry) -> np.ndarray:
     return matrix
 
 
-def _image(pixels: np.ndarray):
+def image_of(pixels: np.ndarray):
     """(H, W) -> one-slice vtkImageData that owns its voxels."""
     image = vtk.vtkImageData()
     image.SetDimensions(pixels.shape[1], pixels.shape[0], 1)

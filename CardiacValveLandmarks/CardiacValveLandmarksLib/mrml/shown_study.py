@@ -16,6 +16,7 @@ from .scene import in_scene
 if TYPE_CHECKING:
     from ..measurements import Measure
     from ..study import Study, StudySettings
+    from ..study_live import LiveStudy
 
 
 class ShownStudy:
@@ -24,8 +25,7 @@ class ShownStudy:
     def __init__(self, scene) -> None:
         self._scene = scene
         self._follower: PhaseFollower | None = None
-        self._study: Study | None = None
-        self._live = None
+        self._live: LiveStudy | None = None
         self._tables: dict[str, object] = {}
 
     def show(self, study: Study, rings: list, owner: str, browsers: Mapping[str, object]) -> dict[str, object]:
@@ -37,7 +37,9 @@ class ShownStudy:
             followed = {view.view: browsers[view.view] for view in study.views if view.view in browsers}
             items = {view: phase_items(study, view) for view in followed}
             self._follower = PhaseFollower(browser, followed, items)
-        self._study, self._tables = study, show_measures(study, owner, self._scene)
+        from ..study_live import LiveStudy
+
+        self._live, self._tables = LiveStudy(study), show_measures(study, owner, self._scene)
         return nodes | self._tables
 
     def follow(self, view: str, series: LandmarkSeries) -> dict[str, Measure]:
@@ -45,12 +47,8 @@ class ShownStudy:
 
         Those that rest on rings stay as they were. {} where no study is shown or its tables were deleted.
         """
-        if self._study is None or not all(map(in_scene, self._tables.values())):
+        if self._live is None or not all(map(in_scene, self._tables.values())):
             return {}
-        if self._live is None:
-            from ..study_live import LiveStudy
-
-            self._live = LiveStudy(self._study)
         measures, curves = self._live.follow(view, series)
         update_measures(self._tables, measures, curves)
         return {measure.key: measure for measure in measures}
@@ -59,7 +57,7 @@ class ShownStudy:
         """The nodes stay as they are."""
         if self._follower is not None:
             self._follower.release()
-        self._follower = self._study = self._live = None
+        self._follower = self._live = None
         self._tables = {}
 
 

@@ -13,6 +13,7 @@ class DetectSection:
     def __init__(self, panel) -> None:
         self._panel = panel
         self._began = 0.0
+        self._found: list = []
         panel.ui.detectButton.clicked.connect(lambda *_: self._pressed())
         self.idle()
 
@@ -34,6 +35,7 @@ class DetectSection:
 
         def done(detected):
             yield from logic.applyInPieces(detected, keepManual=keep)
+            self._found = detected
             panel.study.show_in_views()
             told = [
                 _("{view}: {count} landmarks in {frames} frames").format(
@@ -51,6 +53,13 @@ class DetectSection:
             return logic.compute(jobs, model, progress, cancel, device=device)
 
         panel.run(_("Detection"), task, done)
+
+    def result_of(self, cine, model: str):
+        """What a model found in a cine at the last detection, or None."""
+        for one in self._found:
+            if one.job.cine is cine and getattr(getattr(one.result, "model", None), "id", None) == model:
+                return one.result
+        return None
 
     def cancel(self) -> None:
         """Stop what runs; the scene stays as it was."""

@@ -18,6 +18,7 @@ from .detect_section import DetectSection
 from .export_section import ExportSection
 from .measures_section import MeasuresSection
 from .model_section import ModelSection
+from .overlay import Overlay
 from .parameters import Parameters
 from .review_section import ReviewSection
 from .study_section import StudySection
@@ -53,9 +54,10 @@ class Panel:
         self.model = ModelSection(self)
         self.detect = DetectSection(self)
         self.review = ReviewSection(self)
+        self.overlay = Overlay(self)
         self.measures = MeasuresSection(self)
         self.export = ExportSection(self)
-        self._sections = (self.study, self.model, self.detect, self.review, self.measures, self.export)
+        self._sections = (self.study, self.model, self.detect, self.review, self.overlay, self.measures, self.export)
         self.say("")
         # nodes come in crowds: once for all of them, when they are complete
         self._soon = qt.QTimer()
@@ -92,7 +94,8 @@ class Panel:
     def cleanup(self) -> None:
         """The module is unloaded."""
         self.measures.release()
-        for worker in (self.worker, self.measures.worker):
+        self.overlay.release()
+        for worker in (self.worker, self.measures.worker, self.overlay.worker):
             worker.cancel()
             worker.wait()
         self.exit()
@@ -132,6 +135,7 @@ class Panel:
     def _scene_closes(self) -> None:
         self.worker.cancel()
         self.measures.release()
+        self.overlay.release()
         self.review.leave()
         self.browsing.release()
         self._untie()
@@ -203,6 +207,7 @@ class Panel:
 
     def _frame_shown(self, view: str, frame: int) -> None:
         self.review.frame_shown(view, frame)
+        self.overlay.look_again()
 
     def refresh(self) -> None:
         """All sections up to date."""

@@ -202,6 +202,7 @@ class ReviewSection:
             if not none
             else _("Review: no landmarks")
         )
+        panel.overlay.look_again()
 
     def _doubt_here(self) -> str:
         """What is doubtful about the point that was gone to last, while it is still the one looked at."""

@@ -38,6 +38,15 @@ def show_study(volumes: Mapping[str, object], markups: Mapping[str, object]) -> 
             markups[view].GetDisplayNode().SetViewNodeIDs([node.GetID(), *(each.GetID() for each in three_d)])
 
 
+def show_foreground(view: str, volume, opacity: float = 0.6) -> None:
+    """A volume over a view's image; None: the image alone."""
+    logic = slice_logic(view)
+    if logic is not None:
+        composite = logic.GetSliceCompositeNode()
+        composite.SetForegroundVolumeID(None if volume is None else volume.GetID())
+        composite.SetForegroundOpacity(0.0 if volume is None else opacity)
+
+
 def _arrange() -> None:
     """A layout with three slice views and 3-D, unless one is there."""
     manager = slicer.app.layoutManager()
