@@ -100,6 +100,18 @@ def test_frames_count_that_a_person_worked_on(patient):
     assert not is_corrected(predicted(cine, truth))
 
 
+def test_what_was_placed_from_nothing_counts_once_it_is_complete(patient):
+    cine, truth = patient[1][1]
+    correction = Correction.of(LandmarkSeries.empty(cine.n_frames, "4CH"))
+    numbers = [landmark.number for landmark in LANDMARKS if truth.present[2, landmark.index]]
+    for number in numbers:
+        correction = correction.place(2, number, truth.positions[2, number - 1])
+        assert is_corrected(correction.current) == (number == numbers[-1])
+    correction = correction.place(5, numbers[0], truth.positions[5, numbers[0] - 1])
+    assert np.flatnonzero(label_weights(correction.current).any(1)).tolist() == [2]
+    assert not marked_absent(correction.current).any()
+
+
 def test_a_study_finds_its_images_and_gives_what_was_corrected(patient, study_file):
     folder, entries = patient
     (found,) = read_corrections(study_file, folder)
@@ -186,7 +198,7 @@ def cine_of(shape, landmarks, spacing=None):
 
 
 def by_hand(points, provenance=Provenance.MANUAL, view="4CH"):
-    """One landmark series with landmarks 5 and 11 at (T, 2, 2) points."""
+    """Landmarks 5 and 11 at (T, 2, 2) points, placed where a model had spoken of the others."""
     positions = np.full((len(points), 11, 2), np.nan)
     positions[:, [4, 10]] = points
     there = np.isfinite(positions[..., 0])

@@ -55,9 +55,15 @@ class CorrectedCine:
         return self.landmarks.view
 
 
+def _model_spoke(landmarks: LandmarkSeries) -> bool:
+    """Whether a model looked first: it gives a confidence for what it finds and for what it does not."""
+    return bool(np.isfinite(landmarks.confidence).any())
+
+
 def marked_absent(landmarks: LandmarkSeries) -> np.ndarray:
-    """(T, 11) bool: a person says that the landmark cannot be seen. A model that finds none gives its confidence."""
-    return ~landmarks.present & np.isnan(landmarks.confidence) & view_mask(landmarks.view)
+    """(T, 11) bool: a person says that the landmark cannot be seen, where a model had spoken."""
+    silent = ~landmarks.present & np.isnan(landmarks.confidence)
+    return silent & view_mask(landmarks.view) & _model_spoke(landmarks)
 
 
 def label_weights(
@@ -67,17 +73,22 @@ def label_weights(
 
     1 where a person placed the point or marked it absent. A frame counts where there is such a point, or where
     `propagated` > 0 and a correction nearby reached it; there the points that were left alone count `untouched`.
+    Where all was placed by hand from nothing, a frame counts once the view's landmarks are complete: what is not there
+    may be absent or not placed yet.
     """
+    shown = view_mask(landmarks.view)
     by_hand = (landmarks.provenance == Provenance.MANUAL) | marked_absent(landmarks)
     reached = landmarks.provenance == Provenance.PROPAGATED
     weights = np.where(by_hand, 1.0, np.where(reached, propagated, untouched))
     counts = by_hand.any(1) | (reached.any(1) & (propagated > 0))
-    return weights * counts[:, None] * view_mask(landmarks.view)
+    if not _model_spoke(landmarks):
+        counts &= landmarks.present[:, shown].all(1)
+    return weights * counts[:, None] * shown
 
 
 def is_corrected(landmarks: LandmarkSeries) -> bool:
-    """Whether a person decided anything."""
-    return landmarks.view is not None and bool(label_weights(landmarks).any())
+    """Whether a person decided something in a frame that shows a landmark."""
+    return landmarks.view is not None and bool(landmarks.present[label_weights(landmarks).any(1)].any())
 
 
 def split(

@@ -29,6 +29,7 @@ from ..models.spec import ModelSpec
 from ..orientation import handedness
 from ..phantom.cines import synthetic_study
 from .corrections import PROPAGATED, CorrectedCine, label_weights, split
+from .settings import LoopSettings
 
 #: a landmark that was missed counts as this far off, mm, and none counts for more
 MISSED_MM = 20.0
@@ -145,7 +146,7 @@ def finetune(
     folder: str | os.PathLike,
     base: str = "phantom-heatmap",
     *,
-    settings=None,
+    settings: LoopSettings | None = None,
     model_id: str | None = None,
     held_out: float = 0.25,
     propagated: float = PROPAGATED,
@@ -170,7 +171,8 @@ def finetune(
     folder = make_folder(folder)
     recipe = _recipe(spec, training, held, propagated, settings, folder)
     file = train(recipe, folder, progress=progress)
-    entry = _describe(spec, file, training, held, how, recipe.settings)
+    entry = _describe(spec, file, corrected, propagated, recipe.settings)
+    entry["training"]["held_out"] = {"cines": len(held), "how": how}
     with atomic_open(file.with_suffix(".json")) as stream:
         json.dump(entry, stream, indent=2, ensure_ascii=False)
         stream.write("\n")
@@ -223,7 +225,14 @@ def settings_class(spec: ModelSpec) -> type:
     )
 
 
-def _recipe(spec: ModelSpec, training, held, propagated: float, settings, folder: Path):
+def _recipe(
+    spec: ModelSpec,
+    training: Sequence[CorrectedCine],
+    held: Sequence[CorrectedCine],
+    propagated: float,
+    settings: LoopSettings,
+    folder: Path,
+):
     if spec.kind == "heatmap":
         from .finetune_heatmap import HeatmapFinetune
 
@@ -234,14 +243,15 @@ def _recipe(spec: ModelSpec, training, held, propagated: float, settings, folder
     return RegressionFinetune(settings, folder, spec, training, held, propagated)
 
 
-def _describe(spec: ModelSpec, file: Path, training, held, how: str, settings) -> dict:
+def _describe(
+    spec: ModelSpec, file: Path, corrected: Sequence[CorrectedCine], propagated: float, settings: LoopSettings
+) -> dict:
     """The new model's catalogue entry: its base's, with where it comes from."""
-    corrected = (*training, *held)
-    patients = len({one.patient for one in corrected}) if "one patient" not in how else 1
+    patients = len({one.patient for one in corrected})
     counts = {view: sum(one.view == view for one in corrected) for view in VIEWS}
-    frames = [int(label_weights(one.landmarks).any(1).sum()) for one in corrected]
-    summary = f"{spec.id} fine-tuned on {len(corrected)} corrected cines of {patients} patient(s), {date.today()}"
-    past = f" {spec.training['summary']}." if spec.training else ""
+    frames = sum(int(label_weights(one.landmarks, propagated).any(1).sum()) for one in corrected)
+    summary = f"{spec.id} fine-tuned on {len(corrected)} corrected cines of {patients} patient(s), {date.today()}."
+    past = f" {spec.training['summary']}" if spec.training else ""
     return {
         **spec.entry(),
         "id": file.stem.lower(),
@@ -262,8 +272,7 @@ def _describe(spec: ModelSpec, file: Path, training, held, how: str, settings) -
             "software": __version__,
             "cines": counts,
             "patients": patients,
-            "frames": sum(frames),
-            "held_out": {"cines": len(held), "how": how},
+            "frames": frames,
             "settings": asdict(settings),
         },
     }

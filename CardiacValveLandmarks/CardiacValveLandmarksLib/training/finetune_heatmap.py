@@ -86,7 +86,7 @@ def cut(
         weights = label_weights(one.landmarks, propagated)
         frames = np.flatnonzero(weights.any(1))
         points = one.landmarks.positions
-        centre = np.nanmean(points[frames], axis=(0, 1))
+        centre = np.nanmean(points[label_weights(one.landmarks).any(1)], axis=(0, 1))
         window = Window(
             one.cine.shape, tuple(centre), tuple(spec.input.spacing_mm / one.cine.spacing), (size,) * 2, mirror
         )
