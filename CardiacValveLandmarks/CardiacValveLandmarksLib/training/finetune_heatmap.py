@@ -43,10 +43,10 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     (corrections.label_weights)."""
 
     seed: int = 1
-    steps: int = 120
+    steps: int = 160
     batch: int = 12
     learning_rate: float = 3e-4
-    average: float = 0.95
+    average: float = 0.98
     validate_every: int = 20
     log_every: int = 20
     checkpoint_every: int = 40
