@@ -89,6 +89,8 @@ class HeartAnatomy:
     coronary_sinus: float  # radius
     crux: float  # radius of the fat and muscle between the atria just above the septum
     shape_seed: int  # for roughness, veins and other details
+    infundibulum: float  # muscle around the outflow tract of the RV, which lies against the aortic root
+    aortic_wall: float
 
     @classmethod
     def sample(cls, rng: np.random.Generator, width: float = 1.0) -> HeartAnatomy:
@@ -160,6 +162,8 @@ class HeartAnatomy:
             coronary_sinus=draw(1.5, 6.0, 1.0),
             crux=draw(0.5, 5.0, 0.0),
             shape_seed=int(rng.integers(2**31)),
+            infundibulum=draw(1.5, 6.5, 1.0),
+            aortic_wall=draw(1.0, 3.0, 0.8),
         )
 
     def replace(self, **changes) -> HeartAnatomy:

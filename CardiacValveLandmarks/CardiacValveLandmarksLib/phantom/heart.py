@@ -278,7 +278,10 @@ class Heart:
             yield "vessel_wall", opacity(vessels[name] - 1)
             yield "blood_ra" if name == "sinus" else "blood_aorta", opacity(vessels[name])
         yield "vessel_wall", opacity(np.minimum(d_ra, d_pulmonary) - np.float32(1.8))
-        yield "rv_wall", opacity(d_rv_wall)
+        yield (
+            "rv_wall",
+            opacity(np.minimum(d_rv_wall, d_pulmonary - np.float32(a.infundibulum) * np.clip(z / 20 + 1.6, 0, 1))),
+        )
         yield "vessel_wall", opacity(d_la - np.float32(1.8))
         yield "blood_ra", opacity(d_ra)
         yield "blood_right", opacity(d_pulmonary)
@@ -291,7 +294,7 @@ class Heart:
         yield "lv_wall", opacity(d_myocardium)
         yield "blood_la", opacity(d_la)
         yield "crux", opacity(vessels["crux"])
-        yield "vessel_wall", opacity(d_aorta - np.float32(1.6))
+        yield "vessel_wall", opacity(d_aorta - np.float32(a.aortic_wall))
         left = opacity(np.maximum(d_endo, -above - 2))
         yield "blood_la", left
         yield "blood_left", left * np.clip((above + 4) / 18, 0, 1)
