@@ -182,7 +182,7 @@ def _excursions(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.n
     draws = build.draws
     found: dict[str, tuple] = {}
     points = [(*p, "mapse", "MAPSE", _MAPSE_REFERENCE) for p in _MITRAL_POINTS]
-    points.append(("tricuspid", "free wall (4CH)", 10, "4CH", "tapse", "TAPSE", _TAPSE_REFERENCE))
+    points.append(("tricuspid", "tricuspid free wall (4CH)", 10, "4CH", "tapse", "TAPSE", _TAPSE_REFERENCE))
     for part, words, number, view, stem, title, reference in points:
         direction = _direction(build, axis, normals, number, view) if draws.has(number, view) else None
         if direction is None:
@@ -196,7 +196,7 @@ def _excursions(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.n
         found[part] = (fine, speed, used, coarse, coarse_speed)
         key = stem if stem == "tapse" else f"mapse_{part}"
         definition = f"largest excursion from ED, {axis.definition}"
-        build.add(key, f"{title} {words}", fine.max(1), "mm", definition, used, reference)
+        build.add(key, f"{title} {words.removeprefix('tricuspid ')}", fine.max(1), "mm", definition, used, reference)
         curve = f"excursion_{part}"
         build.curve(curve, f"excursion {words}", "mm", coarse, used)
         build.curve(f"velocity_{part}", f"velocity {words}", "cm/s", coarse_speed, used)

@@ -10,7 +10,9 @@ from CardiacValveLandmarksLib.cli import export as cli_export
 from CardiacValveLandmarksLib.cli import meshmap, study
 from CardiacValveLandmarksLib.errors import InputError, UsageError
 from CardiacValveLandmarksLib.export import ExportOptions, format_named
+from CardiacValveLandmarksLib.report import Origin
 from CardiacValveLandmarksLib.study_io import study_from_json
+from CardiacValveLandmarksLib.study_run import read_examination
 
 
 def parse(module, *arguments):
@@ -24,7 +26,7 @@ def result(dicom, detector, tmp_path_factory):
     """The folder of one whole run."""
     folder = tmp_path_factory.mktemp("run") / "out"
     options = parse(study, "study", dicom, "-o", folder)
-    assert study.run(options, detector) == 0
+    assert study.run(options, detector, Origin("A model for tests", synthetic_only=True)) == 0
     return folder
 
 
@@ -52,6 +54,23 @@ def test_identify_names_the_sources(dicom, detector, tmp_path):
     assert study.run(options, detector) == 0
     assert "ZEBULON" in (tmp_path / "out" / "study.json").read_text()
     assert "ZEBULON" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_report_names_the_model(result):
+    text = (result / "report.html").read_text(encoding="utf-8")
+    assert "Landmarks by “A model for tests”, which was trained on a synthetic heart only." in text
+    # what `cvl study` and `cvl demo` hand over
+    origin = study.origin_of(parse(study, "study", "anywhere", "-o", "anywhere"))
+    assert origin.synthetic_only
+    assert "sha256" in origin.details["Model"]
+
+
+def test_a_pixel_spacing_can_be_stated_where_the_file_has_none(real_data):
+    scan = real_data / "amrg"
+    assert read_examination(scan).cines[0].spacing is None
+    assert read_examination(scan, spacing_mm=1.4).cines[0].spacing.tolist() == [1.4, 1.4]
+    with pytest.raises(UsageError, match="above 0"):
+        read_examination(scan, spacing_mm=-1.0)
 
 
 def test_the_model_s_limits_travel_into_every_output(result):

@@ -48,7 +48,7 @@ def test_a_dragged_point_takes_its_measures_along(measured, host):
     for step in (2.0, 4.0, 6.0):
         node.SetNthControlPointPosition(9, *(start + step * toward / np.linalg.norm(toward)))
         values.append(in_scene("measures", "tapse"))
-        peaks.append(in_scene("curves", "excursion free wall (4CH), mm"))
+        peaks.append(in_scene("curves", "excursion tricuspid free wall (4CH), mm"))
         assert cell(panel, "tapse") == f"{values[-1]:.1f} mm"
     assert len(set(values)) == len(set(peaks)) == 3, "table and plot follow every mouse move"
     assert cell(panel, "mitral_area_ed") == ring and panel.measures.result is first
