@@ -2,8 +2,8 @@
 ordinary ones. `python bench/finetuning.py [KIND ...]`; prints a table for docs/training.md. Synthetic patients only.
 
 The kinds were left out of the built-in model's training: `ebstein`, a septal tricuspid hinge 22 to 32 mm nearer to the
-apex than the mitral one (training: at most 11); `dark-blood`, blood dark and tissue bright (training: bright blood);
-`dilated`, a left ventricle 84 to 100 mm wide and hardly moving (training: at most 72 mm).
+apex than the mitral one (training: at most 17); `dark-blood`, blood dark and tissue bright (training: bright blood);
+`dilated`, a left ventricle 84 to 100 mm wide and hardly moving (training: at most 71 mm).
 A person's work is imitated: in each cine every landmark is placed, 1 mm SD from the truth, in five frames of ten, and
 follows in those between. Each cine is of another patient; the views take turns
 (`ebstein`: 4CH alone, the others look as usual).

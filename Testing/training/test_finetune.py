@@ -26,9 +26,10 @@ from CardiacValveLandmarksLib.training.synthetic import write_shard  # noqa: E40
 
 @pytest.fixture(autouse=True)
 def own_catalogue(tmp_path, monkeypatch):
-    """A catalogue of the test's own, and a fixed synthetic set of one patient."""
+    """A catalogue of the test's own, and a fixed synthetic set of three images."""
     monkeypatch.setenv("CVL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "_PATIENTS", 1)
+    monkeypatch.setattr(module, "_FRAMES", 1)
 
 
 @pytest.fixture(scope="module")
