@@ -482,3 +482,6 @@ def test_a_model_is_measured_on_a_training_set_in_the_published_form(tmp_path, c
     row = record["landmarks"][-1]
     assert row["there"] == 10 and row["n"] >= 8 and row["median"] < 5
     assert record["measures"][0]["persons"] == 2 and "4CH" in capsys.readouterr().out
+    write_npz(tmp_path / "flat.npz", replace(data, images=np.zeros_like(data.images)))
+    assert main(["evaluate", "--reference", str(tmp_path / "flat.npz")]) == 3
+    assert "constant" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cine import Cine
 from ..detection import DetectionResult, detect
+from ..errors import InputError
 from ..landmarks import N_LANDMARKS, VALVE_LANDMARKS, VIEWS
 from ..phantom.cines import SyntheticCine, synthetic_study
 from .compare import ComparedCine, Comparison, Row
@@ -78,12 +79,14 @@ def detect_images(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[LandmarkSet]:
     """What a model finds in a training set in the published form, each image by itself; named as
-    `read_landmark_sets` names its landmarks. The view is recognised, as in a cine."""
+    `read_landmark_sets` names its landmarks. The view is recognised, as in a cine. InputError as `read_npz`, and for an image without contrast."""
     halves = dict(zip(("train", "test"), read_npz(path, size=None), strict=True))
     total, done, sets = sum(len(data) for data in halves.values()), 0, []
     for half, data in halves.items():
         found = []
-        for image, spacing in zip(data.images, data.spacing, strict=True):
+        for number, (image, spacing) in enumerate(zip(data.images, data.spacing, strict=True)):
+            if image.min() == image.max():
+                raise InputError(path, "images with contrast", f"{half} image {number} is constant", "Remove it.")
             cine = Cine(image[None], spacing=spacing if np.isfinite(spacing).all() else None)
             found.append(detect(cine, model, tta=tta).landmarks)
             done += 1
