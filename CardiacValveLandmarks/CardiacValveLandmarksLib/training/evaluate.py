@@ -78,8 +78,8 @@ def detect_images(
     tta: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[LandmarkSet]:
-    """What a model finds in a training set in the published form, each image by itself; named as
-    `read_landmark_sets` names its landmarks. The view is recognised, as in a cine. InputError as `read_npz`, and for an image without contrast."""
+    """What a model finds in a training set in the published form, each image by itself and its view recognised; named
+    as `read_landmark_sets` names its landmarks. InputError as `read_npz`, and for an image without contrast."""
     halves = dict(zip(("train", "test"), read_npz(path, size=None), strict=True))
     total, done, sets = sum(len(data) for data in halves.values()), 0, []
     for half, data in halves.items():
