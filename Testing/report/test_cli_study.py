@@ -49,9 +49,12 @@ def test_no_file_of_a_run_names_the_patient(result):
             assert b"zebulon" not in path.read_bytes().lower(), path
 
 
-def test_identify_names_the_sources(dicom, detector, tmp_path):
+def test_identify_names_the_sources(dicom, detector, tmp_path, capsys):
     options = parse(study, "study", dicom, "-o", tmp_path / "out", "--identify", "--formats", "csv")
     assert study.run(options, detector) == 0
+    printed = capsys.readouterr().out
+    assert "paths: 2CH: 2 harmonics (chosen from 12 frames); 3CH: 3 harmonics" in printed
+    assert printed.count("(95 % intervals), not applied") == 3
     assert "ZEBULON" in (tmp_path / "out" / "study.json").read_text()
     assert "ZEBULON" in (tmp_path / "out" / "report.html").read_text()
 

@@ -133,9 +133,19 @@ def origin_of(options: argparse.Namespace):
 
 
 def _summarise(study) -> None:
+    from ..trajectory_fit import order_text
+
     views = ", ".join(f"{v.view} ({v.name})" for v in study.views)
     missing = [v for v in ("2CH", "3CH", "4CH") if study.view(v) is None]
     print(f"views: {views}" + (f"; missing: {', '.join(missing)}" if missing else ""))
+    print(f"paths: {order_text(study.trajectories) or 'none'}")
+    for shift in study.shifts:
+        (down, right), (above, beside) = shift.shift_mm, shift.interval_mm
+        state = "applied" if study.shifts_applied else "not applied"
+        print(
+            f"breath-hold shift of the {shift.view}: {down:+.1f} ± {above:.1f} mm down, {right:+.1f} ± {beside:.1f} mm "
+            f"right (95 % intervals), {state}"
+        )
     for ring in study.annuli:
         print(f"{ring.valve} ring: {ring.method}{', assumed' if ring.assumed else ''}")
     for key in _PRINTED:

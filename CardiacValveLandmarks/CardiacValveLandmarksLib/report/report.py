@@ -293,13 +293,13 @@ def _method(study: Study, origin: Origin, identify: bool) -> Html:
         (down, right), (above, beside) = s.shift_mm, s.interval_mm
         facts[f"Shift of the {s.view}"] = (
             f"{down:+.1f} ± {above:.1f} mm down, {right:+.1f} ± {beside:.1f} mm right (95 % intervals; from "
-            f"{s.evidence}); "
-            + ("applied" if study.shifts_applied else "not applied")
+            f"{s.evidence}); " + ("applied" if study.shifts_applied else "not applied")
         )
     s = study.settings
     facts["Settings"] = (
-        f"alignment {s.alignment}, ring method {s.ring_method}, {s.nodes} nodes, {len(study.phases)} phases, "
-        f"order {'chosen' if s.order is None else s.order}, {s.samples} draws, seed {s.seed}"
+        f"alignment {s.alignment}, excursions {s.excursion}, ring method {s.ring_method}, {s.nodes} nodes, "
+        f"{len(study.phases)} phases, order {'chosen' if s.order is None else s.order}, {s.samples} draws, "
+        f"seed {s.seed}"
     )
     facts["Written by"] = f"CardiacValveLandmarks {__version__}"
     listed = tag("dl", *(join((tag("dt", key), tag("dd", value))) for key, value in facts.items()))
