@@ -13,7 +13,9 @@ import numpy as np
 from ..cine import Cine
 from ..errors import InputError
 from ..files import atomic_open
+from ..geometry import SliceGeometry
 from ..landmarks import LANDMARKS, N_LANDMARKS, VALVE_COLOURS, LandmarkSeries, Provenance, in_view
+from ..models.spec import ModelSpec
 from .result import DetectionResult
 
 #: major.minor; a reader refuses another major
@@ -70,6 +72,17 @@ def listed(array: np.ndarray | None, digits: int | None = None):
     return boxed.tolist()
 
 
+def model_facts(model: ModelSpec, engine: str) -> dict:
+    """What a result's file says of the model it is from."""
+    return {
+        "id": model.id,
+        "title": model.title,
+        "sha256": model.checksum,
+        "synthetic_only": model.synthetic_only,
+        "engine": engine,
+    }
+
+
 def to_json(cine: Cine, result: DetectionResult) -> dict:
     """Everything about a detection as JSON types; the form is resources/detection.schema.json."""
     landmarks, geometry = result.landmarks, cine.geometry
@@ -95,13 +108,7 @@ def to_json(cine: Cine, result: DetectionResult) -> dict:
         "view": result.view,
         "view_confidence": result.view_confidence,
         "view_scores": dict(result.view_scores),
-        "model": {
-            "id": result.model.id,
-            "title": result.model.title,
-            "sha256": result.model.checksum,
-            "synthetic_only": result.model.synthetic_only,
-            "engine": result.engine,
-        },
+        "model": model_facts(result.model, result.engine),
         "settings": dict(result.settings),
         "warnings": list(result.warnings),
         "landmarks": [
@@ -138,6 +145,15 @@ def read_landmarks(path: str | os.PathLike) -> LandmarkSeries:
         return LandmarkSeries(positions, confidence, provenance, content["view"], content["view_confidence"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, "the fields of detection.schema.json", f"{type(error).__name__}: {error}") from error
+
+
+def stated_geometry(place: dict | None) -> SliceGeometry | None:
+    """The geometry a NAME.json states under "cine". KeyError, TypeError or ValueError where it is none."""
+    if place is None:
+        return None
+    thickness = place["thickness_mm"]
+    axes = (place[name] for name in ("origin_lps_mm", "axis0_lps_mm", "axis1_lps_mm"))
+    return SliceGeometry(*axes, thickness=math.nan if thickness is None else float(thickness))
 
 
 def write_markups(cine: Cine, landmarks: LandmarkSeries, path: str | os.PathLike, frame: int = 0) -> None:

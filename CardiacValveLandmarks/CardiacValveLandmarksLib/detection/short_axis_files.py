@@ -11,7 +11,7 @@ import numpy as np
 from ..cine import Cine
 from ..files import atomic_open
 from ..short_axis import ANTERIOR, ARVI_DEFINITION, CENTRE, SHORT_AXIS_POINTS
-from .files import listed
+from .files import listed, model_facts
 from .short_axis import ShortAxisResult
 
 #: major.minor; a reader refuses another major
@@ -60,13 +60,7 @@ def to_json(cine: Cine, result: ShortAxisResult) -> dict:
             "spacing_mm": listed(cine.spacing),
             "times_ms": listed(cine.times_ms),
         },
-        "model": {
-            "id": result.model.id,
-            "title": result.model.title,
-            "sha256": result.model.checksum,
-            "synthetic_only": result.model.synthetic_only,
-            "engine": result.engine,
-        },
+        "model": model_facts(result.model, result.engine),
         "settings": dict(result.settings),
         "warnings": list(result.warnings),
         "points": [
