@@ -47,6 +47,7 @@ def test_a_dragged_point_takes_its_measures_along(measured, host):
     node.InvokeEvent(node.PointStartInteractionEvent)
     for step in (2.0, 4.0, 6.0):
         node.SetNthControlPointPosition(9, *(start + step * toward / np.linalg.norm(toward)))
+        host.process(0.05)
         values.append(in_scene("measures", "tapse"))
         peaks.append(in_scene("curves", "excursion tricuspid free wall (4CH), mm"))
         assert cell(panel, "tapse") == f"{values[-1]:.1f} mm"

@@ -12,7 +12,7 @@ KIND = "overlay"
 ROLE_OVERLAID = PREFIX + "Overlaid"
 #: transparent below this part of the full value, which is this quantile of the values
 _FLOOR, _FULL = 0.06, 0.999
-_COLOURS = "vtkMRMLColorTableNodeFileInferno.txt"
+KIND_COLOURS = "overlay colours"
 
 
 def show_overlay(image_sequence, values: np.ndarray, name: str):
@@ -33,14 +33,31 @@ def show_overlay(image_sequence, values: np.ndarray, name: str):
     node.SetIJKToRASMatrix(matrix)
     node.SetAndObserveImageData(image_of(np.asarray(values, dtype=np.float32)))
     display = node.GetDisplayNode()
-    if scene.GetNodeByID(_COLOURS) is not None:
-        display.SetAndObserveColorNodeID(_COLOURS)
+    display.SetAndObserveColorNodeID(_colours(scene).GetID())
     full = max(float(np.quantile(values, _FULL)), 1e-12)
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(0.0, full)
     display.AutoThresholdOff()
     display.SetThreshold(_FLOOR * full, max(float(values.max()), full))
     display.SetApplyThreshold(True)
+    return node
+
+
+def _colours(scene):
+    """Dark red to yellow, as the files of `cvl saliency` have it; one a scene."""
+    for node in nodes_of_class("vtkMRMLColorTableNode", scene):
+        if node.GetAttribute(ATTRIBUTE_KIND) == KIND_COLOURS:
+            return node
+    node = scene.AddNewNodeByClass("vtkMRMLColorTableNode", "overlay colours")
+    node.SetAttribute(ATTRIBUTE_KIND, KIND_COLOURS)
+    node.SetTypeToUser()
+    node.SetNumberOfColors(256)
+    for step in range(256):
+        value = step / 255
+        node.SetColor(step, str(step), min(1.0, 0.35 + value), value, 0.0, 1.0)
+    node.NamesInitialisedOn()
+    node.SetSaveWithScene(False)
+    node.SetHideFromEditors(True)
     return node
 
 

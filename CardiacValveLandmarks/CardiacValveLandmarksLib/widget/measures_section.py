@@ -39,6 +39,12 @@ class MeasuresSection:
         self._soon.setSingleShot(True)
         self._soon.setInterval(_PAUSE)
         self._soon.timeout.connect(self._anew)
+        # in a turn of its own after a mouse move: moves that come faster than it are followed together
+        self._dragged = ""
+        self._following = qt.QTimer()
+        self._following.setSingleShot(True)
+        self._following.setInterval(0)
+        self._following.timeout.connect(lambda *_: self.follow())
         read_only_table(ui.measuresTable, [_("measure"), _("value"), _("reference")], stretched=_NAME)
         # long texts, which the tooltip has in full
         ui.measuresTable.horizontalHeader().setSectionResizeMode(_REFERENCE, qt.QHeaderView.Interactive)
@@ -52,11 +58,13 @@ class MeasuresSection:
         if change.dragging:
             self._soon.stop()
             if self.result is not None and self._panel.parameters.liveMeasures:
-                self._follow(change.view)
+                self._dragged = change.view
+                self._following.start()
         else:
             self.outdate()
 
     def outdate(self) -> None:
+        self._following.stop()
         self.live = {}
         self.outdated = self.result is not None
         if not self._panel.views():
@@ -67,11 +75,12 @@ class MeasuresSection:
     def release(self) -> None:
         """Nothing is built any more."""
         self._soon.stop()
+        self._following.stop()
         self.worker.cancel()
 
-    def _follow(self, view: str) -> None:
+    def follow(self) -> None:
         """What a dragged point changes, into the table and, by the logic, into the scene's tables and plot."""
-        self.live = self._panel.attempt(lambda: self._panel.logic.followDrag(view), {})
+        self.live = self._panel.attempt(lambda: self._panel.logic.followDrag(self._dragged), {})
         for row, measure in enumerate(self._listed):
             now = self.live.get(measure.key)
             if now is not None:
