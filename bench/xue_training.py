@@ -1,6 +1,6 @@
 """The recipe xue-heatmap at a reduced size, and what it learned: cine, transfer to LGE and T1, short axis.
 
-    python bench/xue_training.py FOLDER [long|short]
+    python bench/xue_training.py FOLDER [cine] [lge] [lge-alone] [t1] [sax]
 
 trains on the synthetic heart and measures on 15 patients of another seed. A run goes on where it was stopped.
 """
@@ -30,7 +30,7 @@ SMALL = {
     "learning_rate": 2e-3, "bfloat16": True, "coil_correction": 0.0, "images_each": 2, "turn_degrees": 20.0,
     "workers": 0, "checkpoint_every": 100,
 }  # fmt: skip
-LGE = {"points": "lax", "sequence": "LGE", "synthetic": 10}
+LGE = {"points": "lax", "sequence": "LGE", "synthetic": 10, "epochs": 10}
 
 
 def run(folder, name, **settings):
@@ -56,7 +56,7 @@ def measure(model, sequence):
     images = [scale_windows(image[None].astype(np.float32), spec.input.intensity) for image in data.images]
     maps = np.concatenate([engine.run({"image": image[:, None]})["heatmaps"] for image in images])
     found = published_decision(maps[:, :-1])
-    result = figures(found, data)
+    result = figures(found, data, spec.landmarks if long_axis else None)
     if not long_axis:
         turn = (arvi_angle(found) - arvi_angle(data.points) + 180) % 360 - 180
         result["arvi_degrees"] = float(np.nanmedian(np.abs(turn)))
@@ -71,17 +71,19 @@ def report(name, model, seconds, *sequences):
         print(f"{name} on {sequence} ({seconds:.0f} s of one core): {text}", flush=True)
 
 
-def main(folder, part):
-    if part != "short":
-        cine, seconds = run(folder, "cine", points="lax", synthetic=30, epochs=25)
-        report("cine", cine, seconds, "cine", "LGE", "T1")
-        transfer = {"init": str(folder / "cine" / "weights.pt"), "learning_rate": 5e-4, "epochs": 10}
-        report("LGE, transferred", *run(folder, "lge", **{**LGE, **transfer}), "LGE")
-        report("LGE, from nothing", *run(folder, "lge-alone", **LGE, epochs=10), "LGE")
-        report("T1, transferred", *run(folder, "t1", **{**LGE, **transfer, "sequence": "T1"}), "T1")
-    if part != "long":
-        report("short axis", *run(folder, "sax", points="sax", synthetic=30, epochs=25), "cine")
+def main(folder, *parts):
+    transfer = {**LGE, "init": str(folder / "cine" / "weights.pt"), "learning_rate": 5e-4}
+    runs = {
+        "cine": ({"points": "lax", "synthetic": 30, "epochs": 25}, ("cine", "LGE", "T1")),
+        "lge": (transfer, ("LGE",)),
+        "lge-alone": (LGE, ("LGE",)),
+        "t1": ({**transfer, "sequence": "T1"}, ("T1",)),
+        "sax": ({"points": "sax", "synthetic": 30, "epochs": 25}, ("cine",)),
+    }
+    for name, (settings, sequences) in runs.items():
+        if not parts or name in parts:
+            report(name, *run(folder, name, **settings), *sequences)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "all")
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -369,6 +369,9 @@ def test_figures_count_what_is_missed_and_made_up():
     points = np.array([[[10.0, 10.0], [np.nan, np.nan]], [[20.0, 20.0], [5.0, 5.0]]])
     data = PointImages(np.zeros((2, 8, 8)), points, np.ones((2, 2), bool), ("", ""), np.full((2, 2), 2.0), ("a", "b"))
     found = np.array([[[13.0, 14.0], [1.0, 1.0]], [[20.0, 20.0], [np.nan, np.nan]]])
-    values = figures(found, data)
+    values = figures(found, data, None)
     assert values["mean_px"] == 2.5 and values["mean_mm"] == 5 and values["false_positives"] == 1
     assert values["detected"] == pytest.approx(2 / 3)
+    # a point of another view says nothing: detection does not ask for it
+    assert figures(found, replace(data, groups=("2CH", "2CH")), (1, 5))["false_positives"] == 0
+    assert figures(found, replace(data, groups=("2CH", "2CH")), (1, 2))["false_positives"] == 1

@@ -87,8 +87,9 @@ def write_json(cine: Cine, result: ShortAxisResult, path: str | os.PathLike) -> 
 
 def write_picture(cine: Cine, result: ShortAxisResult, path: str | os.PathLike) -> None:
     """A PNG of eight frames with the points and the line whose direction is the A-RVI angle. Needs pillow."""
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
+    font = ImageFont.load_default(14)
     frames = np.unique(np.linspace(0, cine.n_frames, 8, endpoint=False).astype(int))
     spacing = cine.spacing if cine.spacing is not None else np.ones(2)
     scale = spacing / spacing.min() * max(1.0, 300 / max(cine.shape))
@@ -107,8 +108,10 @@ def write_picture(cine: Cine, result: ShortAxisResult, path: str | os.PathLike) 
                 y, x = place
                 draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
         angle = result.arvi_image[frame]
-        text = f"A-RVI {angle:.0f}°" if np.isfinite(angle) else "A-RVI –"
-        draw.text((4, 4), f"{frame + 1}/{cine.n_frames}  {text}", fill="white")
+        text = f"A-RVI {angle:.0f}°" if np.isfinite(angle) else "no A-RVI"
+        draw.text(
+            (4, 4), f"{frame + 1}/{cine.n_frames}  {text}", fill="white", font=font, stroke_width=1, stroke_fill="black"
+        )
         sheet.paste(tile, (number % 4 * size[0], number // 4 * size[1]))
     with atomic_open(path, "wb") as stream:
         sheet.save(stream, format="PNG")

@@ -14,6 +14,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from ...errors import InputError, UsageError
+from ...landmarks import by_number
 from ...models.decoding import published_decision
 from ...models.published_unet import PublishedUNet
 from ...models.shading import even_out, log_shading
@@ -128,9 +129,13 @@ class TrainingRecipe(Recipe):
                 )
             self.settings = replace(settings, steps=steps, validate_every=self._per_epoch)
 
+    @property
+    def _numbers(self) -> tuple[int, ...] | None:
+        return self.settings.landmarks if self.settings.points == "lax" else None
+
     def _check_points(self) -> None:
         marked = np.isfinite(self.training.points).all(-1).any(0)
-        names = self.settings.landmarks if self.settings.points == "lax" else range(1, N_SHORT_AXIS + 1)
+        names = self._numbers or range(1, N_SHORT_AXIS + 1)
         missing = [name for name, there in zip(names, marked, strict=True) if not there]
         if missing:
             raise InputError(
@@ -212,7 +217,7 @@ class TrainingRecipe(Recipe):
 
     def validate(self, net: nn.Module) -> dict[str, float]:
         """loss; mean and median error of what is there and is found; the share that is found (detected) and the share
-        of absent points that are found all the same (false_positives)."""
+        of its view's absent points that are found all the same (false_positives)."""
         data, found, losses = self.validation, [], []
         device = next(net.parameters()).device
         for start in range(0, len(data), self.settings.batch):
@@ -222,7 +227,7 @@ class TrainingRecipe(Recipe):
             logits = net(torch.from_numpy(images).to(device)).float()
             losses.append(float(sum(self._terms(logits, batch).values())) * len(index))
             found.append(published_decision(logits.softmax(1)[:, :-1].cpu().numpy()))
-        return {"loss": sum(losses) / len(data), **figures(np.concatenate(found), data)}
+        return {"loss": sum(losses) / len(data), **figures(np.concatenate(found), data, self._numbers)}
 
     def _plain(self, image: np.ndarray) -> np.ndarray:
         image = image.astype(np.float32)
@@ -244,11 +249,15 @@ class TrainingRecipe(Recipe):
         return write_model(net, self.settings, folder)
 
 
-def figures(found: np.ndarray, data: PointImages) -> dict[str, float]:
-    """Errors of positions (n, K, 2) px against the points of images at one spacing, over what is known."""
+def figures(found: np.ndarray, data: PointImages, numbers: Sequence[int] | None) -> dict[str, float]:
+    """Errors of positions (n, K, 2) px against the points of images at one spacing, over what is known and, as in
+    detection, of the image's view. numbers: the landmarks the points are, None for short-axis points."""
     there, seen = np.isfinite(data.points).all(-1), np.isfinite(found).all(-1)
     gaps = np.linalg.norm(found - data.points, axis=-1)[there & seen]
     absent = data.known & ~there
+    if numbers is not None:
+        views = [by_number(number).views for number in numbers]
+        absent &= np.array([[not group or group in shown for shown in views] for group in data.groups])
     mean, median = (float(gaps.mean()), float(np.median(gaps))) if len(gaps) else (math.nan, math.nan)
     spacing = float(data.spacing[0, 0])
     return {
