@@ -52,7 +52,7 @@ def test_landmarks_stay_on_what_they_mark(seed):
 def test_all_eight_turns_and_flips_occur():
     augment = PublishedAugmentation(SIZE, AugmentationRange(**STILL, deformation=1e-6, shift=0))
     point = np.array([[20.0, 50.0]])
-    seen = {tuple(np.round(augment(torch.rand(SIZE, SIZE), point, seed)[1][0])) for seed in range(200)}
+    seen = {tuple(np.round(augment(torch.rand(SIZE, SIZE), point, seed)[1][0])) for seed in range(90)}
     a, b = 127 - 20, 127 - 50
     assert seen == {(20, 50), (a, 50), (20, b), (a, b), (50, 20), (50, a), (b, 20), (b, a)}
 
@@ -192,12 +192,11 @@ def test_validation_figures():
 
 
 def test_it_learns_a_handful_of_images(few, tmp_path):
-    settings = {"steps": 60, "learning_rate": 1e-3, "probability": 0.0, "bfloat16": True, "keep_best": True}
+    settings = {"steps": 40, "learning_rate": 1e-3, "probability": 0.0, "bfloat16": True, "keep_best": True}
     train(recipe(few, tmp_path, validate_every=5, workers=1, **settings), tmp_path)
     rows = [line.split(",") for line in (tmp_path / "validation.csv").read_text().splitlines()]
     errors = [float(row[rows[0].index("mean_px")]) for row in rows[1:]]
-    print(errors)
-    assert min(errors) < 8
+    assert errors[0] > 100 > 20 > min(errors), errors
 
 
 def test_sources_are_mixed_by_their_shares(few, tmp_path):
