@@ -107,11 +107,22 @@ def walk(session: Session, start) -> None:
     session.picture("detecting", "detectButton", "progressBar", "progressLabel")
     session.wait()
     session.images("views-detected")
+    overlay(session)
     ui.measureButton.click()
     session.wait()
     session.picture(".panel-measured")
     session.picture("measures", "measuresSection")
     session.picture("export", "exportSection")
+
+
+def overlay(session: Session) -> None:
+    """A landmark's heat-map over its image, and none again."""
+    panel = session.panel
+    panel.ui.overlaySelector.setCurrentIndex(1)
+    if session.host.process(120, until=lambda: panel.overlay.shown is not None or not panel.overlay.kind):
+        session.images("views-heatmap")
+    print(panel.ui.messageLabel.text)
+    panel.ui.overlaySelector.setCurrentIndex(0)
 
 
 def correct(session: Session) -> None:
