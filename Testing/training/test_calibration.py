@@ -18,7 +18,8 @@ def test_decision_is_calibrated():
     error = np.where(there, np.where(near, 2.0, 9.0), np.nan)
     is_view = rng.random(400) < 0.5
     score = np.where(is_view, rng.beta(9, 2, 400), rng.beta(2, 9, 400))
-    decision = fit_decision(peak, spread, error, score, is_view)
+    drawn = {"peak": peak, "spread": spread, "error": error, "score": score, "is_view": is_view}
+    decision = fit_decision(drawn, drawn)
     assert (peak[there] >= decision.presence).mean() >= 0.998 and (score[is_view] >= decision.view).mean() >= 0.99
     assert (peak[there] >= decision.presence + 0.05).mean() < 0.999
     a, b, c = decision.confidence
