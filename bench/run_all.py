@@ -19,6 +19,7 @@ PARTS = {
     "slicer_interaction": [],
     "widget_gaps": [],
     "training_speed": [],
+    "finetuning": [],
 }
 NEEDS_REAL = ("published_network", "real_accuracy")
 

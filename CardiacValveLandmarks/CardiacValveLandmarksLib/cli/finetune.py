@@ -6,7 +6,8 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
+from .train import add_settings, given_settings, say
 
 
 def add_parser(subparsers) -> None:
@@ -15,7 +16,7 @@ def add_parser(subparsers) -> None:
         help="a model learns from corrected studies",
         description="Train a model of the catalogue further on corrected cines, mixed with images of the synthetic "
         "heart so that nothing is forgotten. Some patients are held out. The result is registered only where it is "
-        "better on those and not worse on synthetic cines; both figures are printed. See docs/training.md.",
+        "better on those and not worse on synthetic cines; both figures are printed. See docs/finetuning.md.",
     )
     add_corrections(parser)
     parser.add_argument(
@@ -25,14 +26,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--id", metavar="ID", help="of the new model (default: that of --model, with -tuned)")
     parser.add_argument("--no-register", action="store_true", help="leave the new model in DIR only")
     parser.add_argument("--held-out", type=float, default=0.25, metavar="SHARE", help="of the patients (default 0.25)")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--steps", type=int, help="optimiser steps at most")
-    parser.add_argument("--batch", type=int, help="images a step")
-    parser.add_argument("--threads", type=int, help="of the processor")
-    parser.add_argument("--device", metavar="cpu|cuda[:n]")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting of settings.json"
-    )
+    add_settings(parser)
     parser.set_defaults(run=run, recipe=None, dataset=None, config=None)
 
     parser = subparsers.add_parser(
@@ -88,7 +82,6 @@ def run(options: argparse.Namespace) -> int:
     from ..models.catalogue import resolve_model
     from ..training.finetune import finetune, settings_class
     from ..training.settings import make_settings
-    from .train import given_settings, say
 
     folder = Path(options.output)
     spec = resolve_model(options.model)
@@ -112,7 +105,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_dataset(options: argparse.Namespace) -> int:
-    from ..errors import InputError
     from ..training.corrections import split
     from ..training.corrections_npz import write_corrections_npz
 

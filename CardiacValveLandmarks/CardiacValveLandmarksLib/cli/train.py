@@ -30,6 +30,12 @@ def add_parser(subparsers) -> None:
         "--dataset", action="append", metavar="F.npz", help="labelled images in the published form; may be repeated"
     )
     parser.add_argument("--config", metavar="F.json", help="settings (default: those in DIR, if any)")
+    add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The settings of a run, as `given_settings` reads them."""
     parser.add_argument("--seed", type=int)
     parser.add_argument("--steps", type=int, help="optimiser steps in all")
     parser.add_argument("--batch", type=int, help="images a step")
@@ -42,7 +48,6 @@ def add_parser(subparsers) -> None:
         metavar="NAME=VALUE",
         help="any other setting, as named in settings.json; VALUE as in JSON; may be repeated",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

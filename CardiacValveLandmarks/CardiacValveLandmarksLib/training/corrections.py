@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from ..cine import Cine
-from ..detection.files import read_landmarks
+from ..detection.files import read_landmarks, stated_geometry
 from ..errors import InputError
 from ..geometry import SliceGeometry
-from ..landmarks import LandmarkSeries, Provenance, view_mask
+from ..landmarks import N_LANDMARKS, LandmarkSeries, Provenance, view_mask
 from ..readers import scan
 from ..study import StudyView
 from ..study_images import cine_of
@@ -197,13 +197,7 @@ def _view_of_detection(path: Path, content: object) -> StudyView:
     landmarks = read_landmarks(path)
     try:
         facts = content["cine"]
-        place, times = facts["geometry"], facts["times_ms"]
-        geometry = place and SliceGeometry(
-            place["origin_lps_mm"],
-            place["axis0_lps_mm"],
-            place["axis1_lps_mm"],
-            np.nan if place["thickness_mm"] is None else place["thickness_mm"],
-        )
+        times, geometry = facts["times_ms"], stated_geometry(facts["geometry"])
         if geometry is not None:
             landmarks = _with_markups(path, landmarks, geometry)
         return StudyView(
@@ -234,7 +228,8 @@ def _with_markups(path: Path, landmarks: LandmarkSeries, geometry: SliceGeometry
         np.array(array) for array in (landmarks.positions, landmarks.provenance, landmarks.confidence)
     )
     for marked in read_landmark_sets(markups):
-        for frame, points in zip(marked.frames, marked.patient, strict=True):
+        # the points of short-axis images come after those of the long axis
+        for frame, points in zip(marked.frames, marked.patient[:, :N_LANDMARKS], strict=True):
             if frame >= landmarks.n_frames:
                 raise InputError(markups, f"a frame below {landmarks.n_frames}", f"frame {frame}")
             there, before = np.isfinite(points[:, 0]), landmarks.present[frame]

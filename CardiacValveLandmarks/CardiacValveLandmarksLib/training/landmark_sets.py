@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ..detection.coordinates import ABSENT_PIXELS
-from ..detection.files import read_landmarks
+from ..detection.files import read_landmarks, stated_geometry
 from ..errors import InputError
 from ..geometry import SliceGeometry
 from ..landmarks import VALVE_LANDMARKS, LandmarkSeries
@@ -206,12 +206,7 @@ def _read_detection(content: dict, path: Path) -> LandmarkSet:
     series = read_landmarks(path)
     try:
         cine = content["cine"]
-        name, stated, spacing = str(cine["name"]), cine["geometry"], cine["spacing_mm"]
-        geometry = None
-        if stated is not None:
-            thickness = stated["thickness_mm"]
-            axes = (stated["origin_lps_mm"], stated["axis0_lps_mm"], stated["axis1_lps_mm"])
-            geometry = SliceGeometry(*axes, thickness=float("nan") if thickness is None else float(thickness))
+        name, geometry, spacing = str(cine["name"]), stated_geometry(cine["geometry"]), cine["spacing_mm"]
         spacing = None if spacing is None else np.array(spacing, float).reshape(2)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, "the fields of detection.schema.json", f"{type(error).__name__}: {error}") from error
