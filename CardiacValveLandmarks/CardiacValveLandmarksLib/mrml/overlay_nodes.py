@@ -55,7 +55,6 @@ def _colours(scene):
     for step in range(256):
         value = step / 255
         node.SetColor(step, str(step), min(1.0, 0.35 + value), value, 0.0, 1.0)
-    node.NamesInitialisedOn()
     node.SetSaveWithScene(False)
     node.SetHideFromEditors(True)
     return node

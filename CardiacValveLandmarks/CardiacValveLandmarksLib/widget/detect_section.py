@@ -7,6 +7,7 @@ import time
 from slicer.i18n import tr as _
 
 from .controls import allow, show_text
+from .packages import read_ahead
 
 
 class DetectSection:
@@ -50,6 +51,7 @@ class DetectSection:
             panel.say("\n".join([*told, *logic.messages]), "doubt" if logic.messages else "good")
 
         def task(progress, cancel):
+            read_ahead()
             return logic.compute(jobs, model, progress, cancel, device=device)
 
         panel.run(_("Detection"), task, done)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+from functools import cache
+from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
@@ -45,6 +48,19 @@ def engine_for(spec, device: str) -> str:
     if onnx:
         return _("CPU, ONNX Runtime")
     return _("CPU, PyTorch") if device == "cpu" else _("PyTorch, on a GPU where there is one")
+
+
+@cache
+def read_ahead() -> None:
+    """Read ONNX Runtime's libraries from the disk, once, in a worker thread: loading them holds Python's lock, and from
+    a cold disk the interface would stand still meanwhile."""
+    spec = importlib.util.find_spec("onnxruntime")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        for path in sorted((Path(folder) / "capi").glob("*")):
+            if path.suffix in (".so", ".pyd", ".dll", ".dylib") or ".so." in path.name:
+                with contextlib.suppress(OSError), path.open("rb") as stream:  # importing it says what is wrong
+                    while stream.read(1 << 20):
+                        pass
 
 
 def install(package: str) -> bool:

@@ -13,6 +13,7 @@ from ..mrml.cine_nodes import KIND as CINE
 from ..mrml.cine_nodes import cine_from_sequence, is_cine, sequence_from_cine
 from ..mrml.scene import ATTRIBUTE_KIND, PREFIX, in_scene
 from .controls import allow
+from .packages import read_ahead
 from .slice_views import show_study
 
 #: on a cine's sequence node: the view it was recognised as and the confidence
@@ -204,6 +205,7 @@ class StudySection:
             self._panel.say("\n".join(told[:8]), "good" if best else "bad")
 
         def task(progress, cancel):
+            read_ahead()
             return logic.recognise(cines, model, progress, cancel, device=device)
 
         self._panel.run(_("Finding the views"), task, done)
