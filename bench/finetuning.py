@@ -1,5 +1,5 @@
 """Fine-tuning measured: error before and after 2, 5 and 10 corrected cines, on other patients of that kind and on
-ordinary ones. `python bench/finetuning.py [KIND ...]`; prints a table for docs/training.md. Synthetic patients only.
+ordinary ones. `python bench/finetuning.py [KIND ...]`; prints a table for docs/finetuning.md. Synthetic patients only.
 
 The kinds were left out of the built-in model's training: `ebstein`, a septal tricuspid hinge 22 to 32 mm nearer to the
 apex than the mitral one (training: at most 17); `dark-blood`, blood dark and tissue bright (training: bright blood);
@@ -104,7 +104,7 @@ def row(name: str, kind: Score, ordinary: Score, before: tuple[Score, Score] | N
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", default=["dark-blood", "ebstein", "dilated"])
+    parser.add_argument("kinds", nargs="*", default=["dark-blood", "ebstein"])
     parser.add_argument("--cines", type=int, nargs="+", default=CINES)
     parser.add_argument("--model", default="phantom-heatmap", metavar="ID|FILE", help="to begin from")
     parser.add_argument("--json", metavar="FILE", help="write the figures here too")

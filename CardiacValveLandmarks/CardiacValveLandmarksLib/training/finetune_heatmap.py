@@ -44,8 +44,8 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
 
     seed: int = 1
     steps: int = 160
-    batch: int = 12
-    learning_rate: float = 3e-4
+    batch: int = 16
+    learning_rate: float = 2e-4
     average: float = 0.98
     validate_every: int = 20
     log_every: int = 20
@@ -54,7 +54,7 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     shards: int = 1
     first_shards: int = 1
     warm_up: int = 20
-    corrected: float = 0.5
+    corrected: float = 0.375
     patience: int = 4
 
     def __post_init__(self) -> None:
