@@ -187,7 +187,7 @@ def test_cines_without_spacing_and_foreign_graphs_are_named(corrected, tmp_path)
         def forward(self, image):
             return image.repeat(1, 3, 1, 1)
 
-    torch.jit.script(Graph()).save(str(tmp_path / "own.pt"))
+    torch.jit.trace(Graph(), torch.zeros(1, 1, 8, 8)).save(str(tmp_path / "own.pt"))
     register(tmp_path / "own.pt", "own", landmarks=[1, 2])
     with pytest.raises(ModelError, match="own-graph"):
         finetune(corrected, tmp_path / "out", "own")
