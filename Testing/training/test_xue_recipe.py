@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("onnx", reason="onnx is not installed")
 
+from CardiacValveLandmarksLib.cine import Cine  # noqa: E402
 from CardiacValveLandmarksLib.cli import main  # noqa: E402
 from CardiacValveLandmarksLib.detection import detect  # noqa: E402
+from CardiacValveLandmarksLib.detection.heatmap import HeatmapDetector  # noqa: E402
 from CardiacValveLandmarksLib.detection.short_axis import detect_short_axis  # noqa: E402
 from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError  # noqa: E402
 from CardiacValveLandmarksLib.models.catalogue import resolve_model  # noqa: E402
@@ -229,6 +231,15 @@ def test_steps_that_contradict_the_epochs_are_refused(tmp_path):
     assert TrainingRecipe(XueSettings(**{**values, "epochs": 0}, steps=7), tmp_path).settings.steps == 7
 
 
+def test_batches_may_mix_views(tmp_path):
+    path = tmp_path / "set.npz"
+    write_npz(path, labelled())
+    values = {**TINY, "synthetic": 0, "datasets": (str(path),), "landmarks": (1, 2, 5, 6, 11), "batch": 4}
+    recipe = TrainingRecipe(XueSettings(**values, view_batches=False), tmp_path)
+    groups = np.array(recipe.training.groups)
+    assert len(set(groups)) == 2 and set(groups[recipe._order(0)[0]]) == set(groups)
+
+
 # -- results ---------------------------------------------------------------------------------------
 
 
@@ -242,6 +253,22 @@ def test_the_trained_model_detects(long_axis):
     assert result.landmarks.positions.shape == (3, 11, 2) and result.engine.startswith("ONNX")
     with pytest.raises(ModelError, match="short-axis"):
         detect_short_axis(cine, model)
+
+
+@pytest.mark.parametrize(("second", "recognised"), [(0.05, "2CH"), (0.5, None)])
+def test_a_view_is_recognised_only_where_the_others_are_not_marked(long_axis, second, recognised):
+    spec = resolve_model(long_axis[1])
+
+    class Marks:
+        """Marks the points of the 2CH, and more or less those of the 4CH."""
+
+        def run(self, inputs):
+            maps = np.zeros((len(inputs["image"]), 8, *inputs["image"].shape[2:]), np.float32)
+            maps[:, :2, 30, 30], maps[:, 4:6, 40, 30], maps[:, 6, 50, 30] = 0.6, second, 0.6
+            return {"heatmaps": maps}
+
+    cine = Cine(np.random.default_rng(0).random((2, 64, 64)), spacing=np.full(2, 5.0))
+    assert HeatmapDetector(cine, spec, Marks(), False, None, None).find(None).view == recognised
 
 
 def test_torchscript_and_onnx_give_the_same(long_axis, tmp_path):

@@ -221,15 +221,22 @@ class HeatmapDetector:
 
     def _view_scores(self, look: _Look) -> tuple[dict[str, float], float]:
         """How well each view explains the frames: the strength of its landmarks (mean over frames and its valve
-        points of the ensemble's peak), times the view head's probability where the model has one; and the
+        points of the ensemble's peak), times the view head's probability where the model has one, else less the
+        strength of the next best view: a model that marks the points of several does not tell them apart. And the
         probability of none of the views."""
         peaks = look.maps.max((-2, -1))
         probability = look.views.mean(0) if look.views is not None else None
-        scores = {}
-        for index, view in enumerate(VIEWS):
+        strengths, scores = {}, {}
+        for view in VIEWS:
             columns = self._columns(view)
-            strength = float(np.clip(peaks[:, columns].mean() / 0.6, 0, 1)) if columns.size else 0.0
-            scores[view] = strength if probability is None else float(np.sqrt(strength * probability[index]))
+            strengths[view] = float(np.clip(peaks[:, columns].mean() / 0.6, 0, 1)) if columns.size else 0.0
+        for index, (view, strength) in enumerate(strengths.items()):
+            if probability is None:
+                rival = max(other for name, other in strengths.items() if name != view)
+                # under 0.05 it is no recognition, but still tells readings of the image apart
+                scores[view] = max(strength - rival, 0.05 * strength)
+            else:
+                scores[view] = float(np.sqrt(strength * probability[index]))
         other = float(1 - probability[: len(VIEWS)].sum()) if probability is not None else float("nan")
         return scores, other
 

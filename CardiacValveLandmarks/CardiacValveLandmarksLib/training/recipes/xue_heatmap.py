@@ -45,6 +45,7 @@ class XueSettings(DataSettings):
     widths, blocks: of the U-Net, a width a level. intensity: "frame" (each image's range, as deployed).
     coil_correction: share of the training images whose coil shading is divided out; 1: all images, also in detection.
     noise, blur: share of the images that get Gaussian noise (SD 10 to 30 % of their mean) and blur (0.5, 1 or 2 px).
+    view_batches: each batch is of one view, as published; else of any.
     epochs: passes over the training images; steps and validate_every follow from it. 0: they are as given.
     patience: epochs without a better validation loss after which the rate is halved.
     init: weights.pt of an earlier run to begin with (transfer to another sequence). export: "onnx" or "torchscript".
@@ -68,6 +69,7 @@ class XueSettings(DataSettings):
     coil_correction: float = 0.5
     noise: float = 0.5
     blur: float = 0.5
+    view_batches: bool = True
     epochs: int = 50
     patience: int = 3
     init: str = ""
@@ -116,9 +118,10 @@ class TrainingRecipe(Recipe):
         self.training, self.validation = _data(settings)
         self._check_points()
         self._gains: dict[int, np.ndarray] = {}
-        self._groups = [
-            np.flatnonzero(np.array(self.training.groups) == group) for group in sorted(set(self.training.groups))
-        ]
+        self._groups = [np.arange(len(self.training))]
+        if settings.view_batches:
+            groups = np.array(self.training.groups)
+            self._groups = [np.flatnonzero(groups == group) for group in sorted(set(self.training.groups))]
         self._per_epoch = sum(-(-len(group) // settings.batch) for group in self._groups)
         if settings.epochs:
             steps = settings.epochs * self._per_epoch
@@ -152,7 +155,7 @@ class TrainingRecipe(Recipe):
         return net.to(memory_format=torch.channels_last)
 
     def batch(self, number: int) -> dict[str, Tensor]:
-        """One view or level's images alone; each image comes once an epoch."""
+        """Images of one view alone (view_batches) or of any; each comes once an epoch."""
         epoch, place = divmod(number, self._per_epoch)
         index = self._order(epoch)[place]
         rng = np.random.default_rng([self.settings.seed, 78, number])
