@@ -91,6 +91,7 @@ class HeartAnatomy:
     shape_seed: int  # for roughness, veins and other details
     infundibulum: float  # muscle around the outflow tract of the RV, which lies against the aortic root
     aortic_wall: float
+    outflow_crest: float  # how far the muscle outside the aortic hinge lies below it (negative: above)
 
     @classmethod
     def sample(cls, rng: np.random.Generator, width: float = 1.0) -> HeartAnatomy:
@@ -107,8 +108,8 @@ class HeartAnatomy:
             lv_radius=draw(22, 32, 18),
             lv_profile=(draw(1.8, 2.6, 1.5), draw(0.5, 0.75, 0.42)),
             lv_bend=(draw(-2.5, 2.5), draw(-2.5, 2.5)),
-            wall=draw(6.5, 10.5, 5.0),
-            wall_septal_extra=max(0.0, draw(-2.5, 3.5)),
+            wall=draw(6.5, 11.5, 5.0),
+            wall_septal_extra=max(0.0, draw(-2.5, 5.0)),
             wall_extra_angle=draw(90, 270),
             wall_apex=draw(4.0, 8.0, 2.5),
             basal_taper=draw(0.4, 0.9, 0.25),
@@ -164,6 +165,7 @@ class HeartAnatomy:
             shape_seed=int(rng.integers(2**31)),
             infundibulum=draw(1.5, 6.5, 1.0),
             aortic_wall=draw(1.0, 3.0, 0.8),
+            outflow_crest=draw(-13.0, 4.0),
         )
 
     def replace(self, **changes) -> HeartAnatomy:

@@ -89,7 +89,11 @@ class Heart:
         self._papillary = self._make_papillary(rng)
         self._fat_patch = roughness(rng, 0.25, range(1, 5))
         septal = np.exp(-((np.rad2deg(np.abs(np.angle(np.exp(1j * (angles - np.deg2rad(195)))))) / 38) ** 2))
-        self._crest = (a.crest * (1 - 0.8 * septal) * roughness(rng, 0.25, range(1, 5))).astype(np.float32)
+        outflow = np.exp(
+            -((np.rad2deg(np.abs(np.angle(np.exp(1j * (angles - np.deg2rad(a.aortic_angle)))))) / 28) ** 2)
+        )
+        crest = a.crest * (1 - 0.8 * septal) * roughness(rng, 0.25, range(1, 5))
+        self._crest = (crest * (1 - outflow) + a.outflow_crest * outflow).astype(np.float32)
 
     # -- parts ---------------------------------------------------------------------------------
     def _make_vessels(self, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
