@@ -1,6 +1,7 @@
 """Corrected studies as training data: which frames count, where images come from, nothing lost on the way."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -281,5 +282,7 @@ def test_a_saved_scene_brings_images_and_corrections(patient, tmp_path):
     np.testing.assert_allclose(found.landmarks.positions[placed], landmarks.positions[placed], atol=1e-6)
     np.testing.assert_array_equal(found.cine.frames, cine.frames)
     (tmp_path / "study.mrb").write_bytes(b"no scene")
+    folder = Path.cwd()
     with pytest.raises(InputError, match="cannot read"):
         read_corrections(tmp_path)
+    assert Path.cwd() == folder

@@ -17,7 +17,7 @@ def read_scene(path: str | os.PathLike) -> list[list[tuple[Cine, LandmarkSeries]
 
     Slicer's own scene is not touched. InputError: no scene that can be read, or one without landmarks.
     """
-    path, scene = Path(path), own_host().scene
+    path, scene, folder = Path(path), own_host().scene, os.getcwd()
     logic = StudyLogic(scene=scene)
     try:
         if not path.is_file() or not scene.ReadFromMRB(str(path), True):
@@ -31,5 +31,6 @@ def read_scene(path: str | os.PathLike) -> list[list[tuple[Cine, LandmarkSeries]
             raise InputError(path, "a scene with landmarks of this module", "none in it")
         return studies
     finally:
+        os.chdir(folder)  # MRML stays in its temporary folder, which it deletes, where a file cannot be unpacked
         logic.cleanup()
         scene.Clear(0)
