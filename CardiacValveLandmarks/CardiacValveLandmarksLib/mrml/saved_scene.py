@@ -17,7 +17,7 @@ def read_scene(path: str | os.PathLike) -> list[list[tuple[Cine, LandmarkSeries]
 
     Slicer's own scene is not touched. InputError: no scene that can be read, or one without landmarks.
     """
-    path, scene, folder = Path(path), own_host().scene, os.getcwd()
+    path, scene, folder = Path(path), own_host().scene, Path.cwd()
     logic = StudyLogic(scene=scene)
     try:
         if not path.is_file() or not scene.ReadFromMRB(str(path), True):
