@@ -20,7 +20,7 @@ from CardiacValveLandmarksLib.training import finetune as module  # noqa: E402
 from CardiacValveLandmarksLib.training.corrections import CorrectedCine, split  # noqa: E402
 from CardiacValveLandmarksLib.training.corrections_npz import write_corrections_npz  # noqa: E402
 from CardiacValveLandmarksLib.training.finetune import Comparison, Score, finetune, is_mirrored  # noqa: E402
-from CardiacValveLandmarksLib.training.finetune_heatmap import HeatmapFinetuneSettings, cut  # noqa: E402
+from CardiacValveLandmarksLib.training.finetune_heatmap import HeatmapFinetuneSettings, answer_loss, cut  # noqa: E402
 from CardiacValveLandmarksLib.training.synthetic import write_shard  # noqa: E402
 
 
@@ -130,6 +130,15 @@ def test_what_is_refused():
     assert Comparison(scores(3, 2.9), scores(1, 1.04)).objection() == ""
     assert "3.00 mm on held-out cines" in Comparison(scores(3, 3), scores(1, 0.5)).objection()
     assert "1.06 mm on synthetic cines" in Comparison(scores(3, 1), scores(1, 1.06)).objection()
+
+
+def test_rehearsal_asks_for_the_answers_of_before():
+    torch.manual_seed(0)
+    before, other = ((torch.randn(2, 12, 16, 16), torch.randn(2, 5)) for _ in range(2))
+    assert abs(answer_loss(before, before).item()) < 1e-5
+    assert answer_loss((other[0], before[1]), before) > 0.1 and answer_loss((before[0], other[1]), before) > 0.1
+    # what a pixel's channels have in common changes no answer
+    assert abs(answer_loss((before[0] + 3, before[1] - 2), before).item()) < 1e-5
 
 
 def test_a_missed_landmark_counts(corrected, monkeypatch):
