@@ -129,6 +129,11 @@ def test_what_is_refused():
 
     assert Comparison(scores(3, 2.9), scores(1, 1.04)).objection() == ""
     assert "3.00 mm on held-out cines" in Comparison(scores(3, 3), scores(1, 0.5)).objection()
+    # one cine of many gone astray is doubtful, all of them a little worse are not
+    astray = Score(1, 1.0, 1.0, 9, (1.0,) * 12), Score(1.3, 1.0, 1.0, 9, (1.0,) * 11 + (4.6,))
+    worse = Score(1, 1.0, 1.0, 9, (1.0,) * 12), Score(1.3, 1.0, 1.0, 9, (1.2, 1.4) * 6)
+    assert Comparison(scores(3, 2), astray).objection() == ""
+    assert "1.30 mm on synthetic cines" in Comparison(scores(3, 2), worse).objection()
     assert "1.06 mm on synthetic cines" in Comparison(scores(3, 1), scores(1, 1.06)).objection()
 
 
