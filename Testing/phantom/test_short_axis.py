@@ -75,9 +75,11 @@ def test_every_patient_has_its_points(seed, level):
     for phase in (0.0, patient.anatomy.systole):
         heart = patient.heart(phase)
         points = short_axis_points(heart, point, normal)
-        assert np.isfinite(points[CENTRE]).all()
-        np.testing.assert_allclose((points - point)[np.isfinite(points[:, 0])] @ normal, 0, atol=1e-6)
         from_valve = ((point - heart.rings.tricuspid.nodes) @ normal).min()
+        if np.isnan(points[CENTRE]).any():  # at end-systole the base comes down to a basal slice
+            assert level == "basal" and phase > 0
+            continue
+        np.testing.assert_allclose((points - point)[np.isfinite(points[:, 0])] @ normal, 0, atol=1e-6)
         if np.isnan(points).any():  # only where the slice is at the valve
             assert from_valve < 6
         else:  # the run from anterior to inferior goes by the septum (180 degrees)

@@ -25,8 +25,9 @@ from ..phantom.planes import OTHER_VIEWS
 FIRST_SEED = 2_000_000
 #: "sure" means closer than this
 NEAR_MM = 5.0
-#: share of the landmarks that are there, and of the views, that must be kept on synthetic cines
-KEPT = 0.999
+#: share of the landmarks that are there, and of the views, that must be kept on synthetic cines: a view that is not
+#: recognised can be stated, another plane taken for a view cannot be told from one
+KEPT, KEPT_VIEWS = 0.999, 0.99
 
 
 #: (width of anatomy, width of contrast): see phantom.cines; training goes up to 1.7
@@ -71,21 +72,21 @@ def collect(
     return {name: np.concatenate(values) for name, values in columns.items()}
 
 
-def _threshold(values: np.ndarray, positive: np.ndarray) -> float:
-    """The highest threshold that keeps KEPT of the positives. (The one that separates best on synthetic cines is
+def _threshold(values: np.ndarray, positive: np.ndarray, kept: float) -> float:
+    """The highest threshold that keeps this share of the positives. (The one that separates best on synthetic cines is
     higher, and too high elsewhere: every model is less sure of images unlike those it was trained on.)"""
-    return float(np.floor(np.quantile(values[positive], 1 - KEPT) * 100) / 100)
+    return float(np.floor(np.quantile(values[positive], 1 - kept) * 100) / 100)
 
 
 def fit_decision(known: dict[str, np.ndarray], outside: dict[str, np.ndarray]) -> Decision:
     """A model's decision from what `collect` gives for patients of the training's range and outside it.
 
-    presence, view: the highest thresholds that keep KEPT of what is there, in the range. confidence: the logistic that
-    best predicts an error under 5 mm outside the range, among the present above the threshold (maximum likelihood,
-    light ridge).
+    presence, view: the highest thresholds that keep KEPT of the landmarks and KEPT_VIEWS of the views, in the range.
+    confidence: the logistic that best predicts an error under 5 mm outside the range, among the present above the
+    threshold (maximum likelihood, light ridge).
     """
-    presence = _threshold(known["peak"], np.isfinite(known["error"]))
-    view = _threshold(known["score"], known["is_view"].astype(bool))
+    presence = _threshold(known["peak"], np.isfinite(known["error"]), KEPT)
+    view = _threshold(known["score"], known["is_view"].astype(bool), KEPT_VIEWS)
     peak, spread, error = outside["peak"], outside["spread"], outside["error"]
     used = np.isfinite(error) & (peak >= presence)
     features = np.column_stack([np.ones(used.sum()), peak[used], np.minimum(spread[used], 30)])
