@@ -30,9 +30,16 @@ from CardiacValveLandmarksLib.training.synthetic import CLASSES, SIZE, shard_pat
 
 #: settings that keep a step short enough to take many; per image nothing is left out
 SMALL = {
-    "synthetic-heatmap": {"shards": 2, "first_shards": 2},
+    "synthetic-heatmap": {"seed": 2, "shards": 2, "first_shards": 2},
     "kcl-regression": {"batch": 8, "substeps": 1, "validate_every": 0},
-    "xue-heatmap": {"batch": 4, "epochs": 0, "validate_every": 0, "assumed_spacing_mm": 1.4, "one_handed": False},
+    "xue-heatmap": {
+        "batch": 4,
+        "epochs": 0,
+        "validate_every": 0,
+        "assumed_spacing_mm": 1.4,
+        "one_handed": False,
+        "landmarks": (1, 2, 11),
+    },
 }
 
 
