@@ -14,13 +14,13 @@ from CardiacValveLandmarksLib.errors import UsageError  # noqa: E402
 from CardiacValveLandmarksLib.models.catalogue import resolve_model, spec_of_file  # noqa: E402
 from CardiacValveLandmarksLib.models.coordinates import Fit, scale_intensity  # noqa: E402
 from CardiacValveLandmarksLib.models.intensity import scale_windows  # noqa: E402
+from CardiacValveLandmarksLib.models.losses import gaussian_targets, published_loss  # noqa: E402
 from CardiacValveLandmarksLib.models.published import PublishedNetwork  # noqa: E402
 from CardiacValveLandmarksLib.models.restore import torch_network  # noqa: E402
 from CardiacValveLandmarksLib.models.sampling import Window  # noqa: E402
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study  # noqa: E402
 from CardiacValveLandmarksLib.phantom.nifti import write_nifti  # noqa: E402
 from CardiacValveLandmarksLib.readers import read_cine  # noqa: E402
-from CardiacValveLandmarksLib.training.losses import gaussian_targets, published_loss  # noqa: E402
 
 FRAME = 2
 

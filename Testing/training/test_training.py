@@ -11,9 +11,9 @@ from CardiacValveLandmarksLib.models.architectures import ARCHITECTURES  # noqa:
 from CardiacValveLandmarksLib.models.catalogue import resolve_model  # noqa: E402
 from CardiacValveLandmarksLib.models.compact import halve_weights  # noqa: E402
 from CardiacValveLandmarksLib.models.heatmap import HeatmapNet  # noqa: E402
+from CardiacValveLandmarksLib.models.losses import gaussian_targets, heatmap_loss  # noqa: E402
 from CardiacValveLandmarksLib.training.augment import random_affine, random_appearance  # noqa: E402
 from CardiacValveLandmarksLib.training.loop import train  # noqa: E402
-from CardiacValveLandmarksLib.training.losses import gaussian_targets, heatmap_loss  # noqa: E402
 from CardiacValveLandmarksLib.training.recipes.synthetic_heatmap import TrainingRecipe  # noqa: E402
 from CardiacValveLandmarksLib.training.synthetic import (  # noqa: E402
     CLASSES,

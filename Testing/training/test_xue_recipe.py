@@ -21,6 +21,7 @@ from CardiacValveLandmarksLib.detection.short_axis import detect_short_axis  # n
 from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError  # noqa: E402
 from CardiacValveLandmarksLib.models.catalogue import resolve_model  # noqa: E402
 from CardiacValveLandmarksLib.models.engine import open_engine  # noqa: E402
+from CardiacValveLandmarksLib.models.losses import gaussian_targets  # noqa: E402
 from CardiacValveLandmarksLib.models.sampling import centred_window  # noqa: E402
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study  # noqa: E402
 from CardiacValveLandmarksLib.phantom.dicom import write_dicom  # noqa: E402
@@ -28,7 +29,6 @@ from CardiacValveLandmarksLib.phantom.short_axis import short_axis_cine  # noqa:
 from CardiacValveLandmarksLib.short_axis import ANTERIOR, CENTRE  # noqa: E402
 from CardiacValveLandmarksLib.training.dataset import LabelledImages, write_npz  # noqa: E402
 from CardiacValveLandmarksLib.training.loop import train  # noqa: E402
-from CardiacValveLandmarksLib.training.losses import gaussian_targets  # noqa: E402
 from CardiacValveLandmarksLib.training.point_images import (  # noqa: E402
     PointImages,
     from_labelled,
@@ -196,12 +196,12 @@ def test_noise_and_blur_are_as_strong_as_published(recipe):
         made[name].training = replace(recipe.training, images=np.repeat(flat, len(recipe.training), 0))
     import CardiacValveLandmarksLib.training.recipes.xue_heatmap as module
 
-    kept, module._to_range = module._to_range, lambda image: image
+    kept, module.scale_windows = module.scale_windows, lambda images, *_: images
     try:
         noisy = [made["noise"]._augmented(0, np.random.default_rng(i)) - flat[0] for i in range(40)]
         soft = [made["blur"]._augmented(0, np.random.default_rng(i)).std() for i in range(12)]
     finally:
-        module._to_range = kept
+        module.scale_windows = kept
     strengths = np.array([image.std() for image in noisy])
     assert 0.09 < strengths.min() < 0.14 and 0.26 < strengths.max() < 0.31
     assert max(soft) < flat.std() and len({round(float(value), 4) for value in soft}) == 3

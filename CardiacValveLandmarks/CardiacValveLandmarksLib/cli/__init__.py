@@ -15,9 +15,9 @@ from ..errors import CvlError
 
 #: in the order of the help text
 COMMANDS = (
-    *("demo", "detect", "sax", "study", "export", "meshmap", "models", "phantom"),
-    *("train", "finetune", "evaluate", "saliency"),
-)
+    "demo", "detect", "sax", "study", "export", "meshmap", "models", "phantom", "train", "finetune", "evaluate",
+    "saliency",
+)  # fmt: skip
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ import csv
 from pathlib import Path
 
 from ..errors import InputError, UsageError
+from .detect import read_cines
 from .progress import ProgressBar
 
 _MODEL = "phantom-heatmap"
@@ -103,7 +104,7 @@ def _files(options: argparse.Namespace) -> int:
     from ..training.landmark_sets import read_landmark_sets
 
     names = NameMap.read(options.names) if options.names else NameMap()
-    cines = _scan(options.cines or [])
+    cines = read_cines(options.cines or [])
     reference = _read(options.reference, names, read_landmark_sets)
     second = _read(options.reader2 or [], names, read_landmark_sets)
     groupings = _strata(options.strata) if options.strata else {}
@@ -126,12 +127,6 @@ def _files(options: argparse.Namespace) -> int:
     if options.output:
         _write(result, options)
     return 0
-
-
-def _scan(paths: list[str]) -> list:
-    from ..readers import scan
-
-    return [cine for path in paths for cine in scan(path).cines]
 
 
 def _read(paths: list[str], names, read) -> list:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from ..files import make_folder
-from .detect import add_detection_options
+from .detect import add_detection_options, refuse_existing
 from .progress import ProgressBar
 
 #: a sheet of pictures shows at most so many frames
@@ -46,10 +46,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--landmark {options.landmark}: expected 1 to {N_LANDMARKS}.")
     cine = read_cine(options.cine)
     folder = make_folder(options.output)
-    for suffix in SUFFIXES:
-        if (folder / (cine.name + suffix)).exists() and not options.overwrite:
-            advice = "Add --overwrite or choose another folder."
-            raise InputError(folder / (cine.name + suffix), "no results from before", "a file", advice)
+    if not options.overwrite:
+        refuse_existing(folder / (cine.name + suffix) for suffix in SUFFIXES)
     frames = list(range(cine.n_frames)) if options.frame == "all" else [int(options.frame)]
     how = {"engine": options.engine, "device": options.device, "tta": not options.no_tta}
     result = detect(cine, options.model, options.view, **how) if len(frames) > 1 else None

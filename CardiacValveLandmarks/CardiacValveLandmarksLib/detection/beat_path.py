@@ -7,8 +7,8 @@ from scipy import ndimage
 
 #: maxima that are kept in each frame, and of the mean over the beat, which stands in where a frame shows none
 _CANDIDATES, _MEAN_CANDIDATES = 5, 3
-#: usual displacement from frame to frame, mm a beat divided by the frames of it: the fastest hinge (25 mm in a third
-#: of the beat) makes twice that at its peak
+#: usual displacement from frame to frame, mm a beat divided by the frames of it: the fastest hinge of the synthetic
+#: heart (25 mm in a third of the beat) makes nearly twice that at its peak
 SPEED_MM = 80.0
 #: a step costs no more than this (log units), so that a beat that does not close, or a true jump, stays possible
 _DEAREST = 6.0
@@ -27,8 +27,8 @@ def _maxima(image: np.ndarray, count: int) -> np.ndarray:
 def beat_path(maps: np.ndarray, pixel_mm: float) -> np.ndarray:
     """Heat-maps (T, H, W) of one landmark over a beat -> (T, 2) pixels: the likeliest closed path over their maxima.
 
-    Maximises the sum over frames of log(heat-map) minus the squared step over twice SPEED_MM / T, from the last frame
-    to the first as well (Viterbi's algorithm, once for every possible start).
+    Maximises the sum over frames of log(heat-map) - min(step² / 2 s², 6) with s = SPEED_MM / T, the step from the last
+    frame to the first included (Viterbi's algorithm, once for every possible start).
     """
     frames = len(maps)
     shared = _maxima(maps.mean(0), _MEAN_CANDIDATES)

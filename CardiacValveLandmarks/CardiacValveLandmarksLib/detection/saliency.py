@@ -136,7 +136,7 @@ class FrameMaps:
     ) -> np.ndarray:
         import torch
 
-        from ..training.losses import gaussian_targets, published_loss
+        from ..models.losses import gaussian_targets, published_loss
 
         channels = [self.spec.landmarks.index(index + 1) for index in shown]
         at = torch.full((1, len(self.spec.landmarks), 2), torch.nan)

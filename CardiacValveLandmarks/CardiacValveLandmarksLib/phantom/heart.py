@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .anatomy import HeartAnatomy
-from .rings import Ring, Valves, base_weight, direction, valves, wall_thickness
+from .rings import Ring, Valves, apart, base_weight, direction, valves, wall_thickness
 from .shapes import TABLE, Atrium, angle_index, polar_table, roughness, tube
 
 
@@ -88,10 +88,8 @@ class Heart:
         self._vessels = self._make_vessels(rng)
         self._papillary = self._make_papillary(rng)
         self._fat_patch = roughness(rng, 0.25, range(1, 5))
-        septal = np.exp(-((np.rad2deg(np.abs(np.angle(np.exp(1j * (angles - np.deg2rad(195)))))) / 38) ** 2))
-        outflow = np.exp(
-            -((np.rad2deg(np.abs(np.angle(np.exp(1j * (angles - np.deg2rad(a.aortic_angle)))))) / 28) ** 2)
-        )
+        septal = np.exp(-((np.rad2deg(apart(angles, np.deg2rad(195))) / 38) ** 2))
+        outflow = np.exp(-((np.rad2deg(apart(angles, np.deg2rad(a.aortic_angle))) / 28) ** 2))
         crest = a.crest * (1 - 0.8 * septal) * roughness(rng, 0.25, range(1, 5))
         self._crest = (crest * (1 - outflow) + a.outflow_crest * outflow).astype(np.float32)
 
@@ -151,8 +149,8 @@ class Heart:
         low = ra_mid - up * 12 + direction(-100.0) * 6
         result["ivc"] = (np.array([low, low - up * 55]), np.array([rng.uniform(9, 14), rng.uniform(9, 14)]))
         # vessels of the grooves: coronary sinus behind the left atrium, circumflex and right coronary artery
-        result["sinus"] = self._along_ring(self.rings.mitral, (185, 330), a.coronary_sinus + 3, -rng.uniform(3, 9))
-        result["sinus"] = (result["sinus"], np.linspace(1.2, 0.7, len(result["sinus"])) * a.coronary_sinus)
+        sinus = self._along_ring(self.rings.mitral, (185, 330), a.coronary_sinus + 3, -rng.uniform(3, 9))
+        result["sinus"] = (sinus, np.linspace(1.2, 0.7, len(sinus)) * a.coronary_sinus)
         crux = self._along_ring(
             self.rings.mitral, (165, 235), 0.5 * a.wall * a.basal_taper, -1.0 - rng.uniform(0.5, 1.3) * a.crux
         )

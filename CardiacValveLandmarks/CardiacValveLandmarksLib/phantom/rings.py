@@ -22,6 +22,11 @@ def direction(degrees: float) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle), 0.0])
 
 
+def apart(angles: np.ndarray, others: np.ndarray | float) -> np.ndarray:
+    """Angles between directions about the axis, radians in [0, pi]."""
+    return np.abs(np.angle(np.exp(1j * (np.asarray(angles) - others))))
+
+
 @dataclass(frozen=True)
 class Ring:
     """A closed valve ring. nodes: (180, 3); centre (3,); normal (3,) towards the atrium or along the outflow."""
@@ -76,7 +81,7 @@ def septal_surface(anatomy: HeartAnatomy, mitral: np.ndarray, contraction: float
     for _ in range(3):
         angle = np.arctan2(y, x)
         around = np.arctan2(mitral[:, 1], mitral[:, 0])
-        nearest = mitral[np.argmin(np.abs(np.angle(np.exp(1j * (around - angle)))))]
+        nearest = mitral[np.argmin(apart(around, angle))]
         wall = float(wall_thickness(anatomy, np.rad2deg(angle), contraction))
         at_base = np.hypot(nearest[0], nearest[1]) + wall * (anatomy.basal_taper * weight + 1 - weight)
         at_middle = anatomy.lv_radius + float(wall_thickness(anatomy, np.rad2deg(angle), 0.0))
@@ -98,9 +103,8 @@ def valves(anatomy: HeartAnatomy, phase: float) -> Valves:
     y = anatomy.mitral_offset[1] + radius * (1 + half) * np.sin(_ANGLES)
     relative = _ANGLES - np.deg2rad(anatomy.aortic_angle)
     z = -anatomy.mitral_saddle * np.cos(2 * relative) + anatomy.mitral_tilt[0] * x + anatomy.mitral_tilt[1] * y
-    z = z + anatomy.mitral_lean * (
-        np.cos(np.deg2rad(anatomy.aortic_angle)) * x + np.sin(np.deg2rad(anatomy.aortic_angle)) * y
-    )
+    to_aorta = direction(anatomy.aortic_angle)
+    z = z + anatomy.mitral_lean * (to_aorta[0] * x + to_aorta[1] * y)
     z = z + base_descent(anatomy, motion, x, y)
     mitral_nodes = np.stack([x, y, z], axis=1) + sway
     mitral = Ring(mitral_nodes, mitral_nodes.mean(0), _normal(mitral_nodes))

@@ -237,7 +237,7 @@ def _grid(
 
 
 def _pixels(item: LandmarkSet, geometry: SliceGeometry | None) -> np.ndarray:
-    """(n, 11, 2) pixels of `geometry`'s grid; of the file's own without patient space."""
+    """(n, 14, 2) pixels of `geometry`'s grid; of the file's own without patient space."""
     if item.patient is not None and geometry is not None:
         off = np.abs(geometry.distance(item.patient))
         if np.nanmax(off, initial=0.0) > OFF_PLANE_MM:

@@ -24,6 +24,7 @@ from ..models.sampling import Window
 from ..models.spec import ModelSpec
 from .augment import rescale
 from .corrections import CorrectedCine, label_weights
+from .recipes import waited_enough
 from .recipes.synthetic_heatmap import SyntheticHeatmapSettings, TrainingRecipe
 from .synthetic import OTHER, SIZE, read_shard, write_shard
 
@@ -214,8 +215,7 @@ class HeatmapFinetune(TrainingRecipe):
         return terms
 
     def enough(self, history: Sequence[Mapping[str, float]]) -> bool:
-        costs = [entry["cost"] for entry in history]
-        return len(costs) > self.settings.patience and min(costs[-self.settings.patience :]) > min(costs)
+        return waited_enough([entry[self.monitor] for entry in history], self.settings.patience)
 
     def validate(self, net: nn.Module) -> dict[str, float]:
         """held_out_mm, synthetic_mm: mean errors, each at most 20 mm, of held-out cines and synthetic images; cost:

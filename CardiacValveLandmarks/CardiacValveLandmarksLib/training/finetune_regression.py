@@ -19,6 +19,7 @@ from ..models.spec import ModelSpec
 from .corrections import CorrectedCine
 from .corrections_npz import write_corrections_npz
 from .dataset import LabelledImages
+from .recipes import waited_enough
 from .recipes.kcl_regression import RegressionSettings, TrainingRecipe, scaled
 
 _DATASET = "corrections.npz"
@@ -75,8 +76,7 @@ class RegressionFinetune(TrainingRecipe):
         return torch_network(self.spec)
 
     def enough(self, history) -> bool:
-        errors = [entry[self.monitor] for entry in history]
-        return len(errors) > self.settings.patience and min(errors[-self.settings.patience :]) > min(errors)
+        return waited_enough([entry[self.monitor] for entry in history], self.settings.patience)
 
 
 @torch.no_grad()

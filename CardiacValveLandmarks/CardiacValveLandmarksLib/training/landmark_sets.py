@@ -298,7 +298,7 @@ def _read_guide_points(folder: Path) -> list[LandmarkSet]:
 
 @dataclass(frozen=True)
 class _Marked(AnnotatedImage):
-    """As AnnotatedImage, with points in patient space instead of pixels: (11, 3) LPS mm."""
+    """As AnnotatedImage, with points in patient space in the place of `pixels`: (14, 3) LPS mm."""
 
 
 def _markups(content: dict, path: Path, names: NameMap) -> list[_Marked]:

@@ -88,6 +88,11 @@ class Recipe(ABC):
         return torch.autocast(self.settings.device.partition(":")[0], torch.bfloat16, enabled=self.settings.bfloat16)
 
 
+def waited_enough(values: Sequence[float], patience: int) -> bool:
+    """Whether the last `patience` of these figures (less is better) were all worse than the best before."""
+    return len(values) > patience and min(values[-patience:]) > min(values)
+
+
 def recipe_class(name: str) -> type[Recipe]:
     """The recipe of this name. Needs torch. UsageError listing the names there are."""
     if name not in RECIPES:

@@ -15,10 +15,10 @@ from ...files import atomic_open, make_folder
 from ...models.architectures import ARCHITECTURES
 from ...models.compact import halve_weights
 from ...models.heatmap import HeatmapNet
+from ...models.losses import gaussian_targets, heatmap_loss
 from ...models.weights import read_state_dict
 from ..augment import random_affine, random_appearance
 from ..checkpoint import save_tensors
-from ..losses import gaussian_targets, heatmap_loss
 from ..settings import LoopSettings
 from ..synthetic import MIRRORED, OTHER, read_shard, shard_path, write_shard
 from . import Recipe

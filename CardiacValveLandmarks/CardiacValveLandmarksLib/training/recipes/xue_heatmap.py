@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from ...errors import InputError, UsageError
 from ...landmarks import by_number
 from ...models.decoding import published_decision
+from ...models.intensity import scale_windows
+from ...models.losses import gaussian_targets, published_loss
 from ...models.published_unet import PublishedUNet
 from ...models.shading import even_out, log_shading
 from ...phantom.sequences import SEQUENCES
 from ...short_axis import N_SHORT_AXIS
 from ..dataset import read_npz, split_by_patient
-from ..losses import gaussian_targets, published_loss
 from ..point_images import PointImages, from_labelled, join_points, read_short_axis, standardise
 from ..sources import DataSettings
 from ..synthetic_points import synthetic_points
@@ -194,7 +195,7 @@ class TrainingRecipe(Recipe):
             # a magnitude image: none below zero, and none in the padding
             noise = rng.standard_normal(image.shape).astype(np.float32) * (share * mean)
             image = np.where(seen, np.abs(image + noise), image)
-        return _to_range(image)
+        return scale_windows(image[None], "frame")[0]
 
     def losses(self, net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         with self.precision():
@@ -233,10 +234,7 @@ class TrainingRecipe(Recipe):
         return {"loss": sum(losses) / len(data), **figures(np.concatenate(found), data, self._numbers)}
 
     def _plain(self, image: np.ndarray) -> np.ndarray:
-        image = image.astype(np.float32)
-        if self.settings.coil_correction == 1:
-            image = even_out(image, log_shading(image, self.settings.spacing_mm))
-        return _to_range(image)
+        return scale_windows(image.astype(np.float32)[None], self.settings.intensity, self.settings.spacing_mm)[0]
 
     def fingerprint(self) -> str:
         if not self.settings.datasets:
@@ -270,11 +268,6 @@ def figures(found: np.ndarray, data: PointImages, numbers: Sequence[int] | None)
         "detected": float(seen[there].mean()) if there.any() else math.nan,
         "false_positives": float(seen[absent].mean()) if absent.any() else 0.0,
     }
-
-
-def _to_range(image: np.ndarray) -> np.ndarray:
-    low, high = float(image.min()), float(image.max())
-    return (image - low) / max(high - low, 1e-6)
 
 
 def _data(settings: XueSettings) -> tuple[PointImages, PointImages]:
