@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,3 +235,11 @@ def test_heatmap_network_from_weights_and_from_its_onnx_form(tmp_path):
         for name in first:
             np.testing.assert_allclose(first[name], second[name], atol=1e-5)
     assert first["heatmaps"].shape == (2, 12, 96, 64)
+
+
+def test_coordinates_need_no_scipy():
+    """Importing it would take a third of the whole `cvl detect` with the published network."""
+    library = Path(engine.__file__).resolve().parents[2]
+    code = f"import sys; sys.path.insert(0, {str(library)!r}); import CardiacValveLandmarksLib.detection.coordinates"
+    done = subprocess.run([sys.executable, "-c", f"{code}; sys.exit('scipy' in sys.modules)"], check=False)
+    assert done.returncode == 0

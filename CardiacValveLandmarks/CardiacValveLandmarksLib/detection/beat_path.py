@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 #: maxima that are kept in each frame, and of the mean over the beat, which stands in where a frame shows none
 _CANDIDATES, _MEAN_CANDIDATES = 5, 3
@@ -17,6 +16,8 @@ _FLOOR = 1e-3
 
 def _maxima(image: np.ndarray, count: int) -> np.ndarray:
     """(K, 2) pixels of the largest local maxima of an image, K <= count, at least one."""
+    from scipy import ndimage
+
     top = np.flatnonzero((ndimage.maximum_filter(image, 5) == image) & (image > _FLOOR))
     if not top.size:
         top = np.array([image.argmax()])
@@ -30,6 +31,8 @@ def beat_path(maps: np.ndarray, pixel_mm: float) -> np.ndarray:
     Maximises the sum over frames of log(heat-map) - min(step² / 2 s², 6) with s = SPEED_MM / T, the step from the last
     frame to the first included (Viterbi's algorithm, once for every possible start).
     """
+    from scipy import ndimage
+
     frames = len(maps)
     shared = _maxima(maps.mean(0), _MEAN_CANDIDATES)
     widest = ndimage.maximum_filter(maps, (1, 5, 5))
