@@ -65,6 +65,34 @@ def atomic_open(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
         yield stream
 
 
+@contextlib.contextmanager
+def locked_folder(folder: str | os.PathLike) -> Iterator[Path]:
+    """The folder (made if needed), for one process at a time; the system frees it when the process ends, however.
+
+    InputError where another process holds it, or where it cannot be written. Leaves an empty file `.lock`.
+    """
+    folder = make_folder(folder)
+    try:
+        stream = (folder / ".lock").open("wb")
+    except OSError as error:
+        raise InputError(folder, "a folder that can be written", str(error), "Choose another output folder.") from error
+    with stream:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                folder, "a folder no other run works in", str(error), "Wait for that run, or choose another folder."
+            ) from error
+        yield folder
+
+
 def safe_name(text: str, default: str = "cine") -> str:
     """`text` reduced to letters, digits, '.', '_' and '-': a file name on every system.
 

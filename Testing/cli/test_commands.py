@@ -11,7 +11,7 @@ import pytest
 from CardiacValveLandmarksLib.cli import main
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
 from CardiacValveLandmarksLib.phantom.dicom import write_dicom
-from CardiacValveLandmarksLib.phantom.nifti import write_nifti
+from CardiacValveLandmarksLib.nifti_writer import write_nifti
 
 SUFFIXES = {".npy", ".csv", ".json", ".mrk.json", ".png", ".gif"}
 

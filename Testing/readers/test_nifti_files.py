@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK
 from CardiacValveLandmarksLib.errors import InputError
-from CardiacValveLandmarksLib.phantom.nifti import write_nifti
+from CardiacValveLandmarksLib.nifti_writer import write_nifti
 from CardiacValveLandmarksLib.readers import read_cine
 from cine_files import make_cine, make_geometry
 from hypothesis import given, settings

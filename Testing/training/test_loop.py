@@ -225,6 +225,15 @@ def test_tensorboard_that_is_missing_is_said(tmp_path, monkeypatch):
         run(tmp_path, tensorboard=True)
 
 
+def test_two_runs_do_not_work_in_one_folder(tmp_path):
+    with process(tmp_path, settings={"pause": 0.02}) as (child, reports):
+        reports.recv()
+        with pytest.raises(InputError, match="no other run works in"):
+            run(tmp_path)
+        child.kill()
+    run(tmp_path)  # what was killed holds nothing
+
+
 def test_a_place_that_is_no_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError):

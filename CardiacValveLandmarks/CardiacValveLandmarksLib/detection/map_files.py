@@ -76,7 +76,7 @@ def write_maps(
     """NAME_maps.npz (frames (n,), saliency (n, H, W), heatmaps (n, 11, H, W) where the model has them) and, as NIfTI
     with the cine's geometry, NAME_saliency.nii.gz and NAME_heatmaps.nii.gz (the largest of the landmarks in a pixel).
     """
-    from ..phantom.nifti import write_nifti
+    from ..nifti_writer import write_nifti
 
     maps = {"saliency": saliency} | ({} if heatmaps is None else {"heatmaps": heatmaps})
     written = [folder / f"{name}_maps.npz"]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import CvlError
-from ..files import make_folder
+from ..files import locked_folder
 from ..models.engine import torch_device
 from .checkpoint import RunState, load_checkpoint, save_checkpoint
 from .recipes import Recipe
@@ -47,20 +47,21 @@ def train(recipe: Recipe, folder: Path, *, progress: Callable[[Progress], None] 
 
     Writes checkpoint.pt, settings.json, log.csv, validation.csv and the recipe's files into `folder`.
     ModelError: a checkpoint of another run. DivergedError: the loss is not finite; it says where. InputError: a place
-    that cannot be written, or a disk that is full; the last checkpoint is then intact. UsageError: no such device.
+    that cannot be written or where another run is at work, or a disk that is full; the last checkpoint is then intact.
+    UsageError: no such device.
     """
     settings = recipe.settings
     device = torch.device(torch_device(torch, settings.device))
-    folder = make_folder(folder)
-    _prepare(settings.threads, device)
-    torch.manual_seed(settings.seed)
-    net = recipe.network().to(device)
-    state = RunState(net, recipe.optimiser(net), copy.deepcopy(net) if settings.average else None)
-    load_checkpoint(folder, recipe, state)
-    write_settings(folder, recipe.name, settings)
-    with RunLog(folder, state.step, settings.tensorboard) as log:
-        _run(recipe, state, device, folder, log, progress)
-    return recipe.finish(_chosen(recipe, state).cpu().eval(), folder)
+    with locked_folder(folder) as folder:
+        _prepare(settings.threads, device)
+        torch.manual_seed(settings.seed)
+        net = recipe.network().to(device)
+        state = RunState(net, recipe.optimiser(net), copy.deepcopy(net) if settings.average else None)
+        load_checkpoint(folder, recipe, state)
+        write_settings(folder, recipe.name, settings)
+        with RunLog(folder, state.step, settings.tensorboard) as log:
+            _run(recipe, state, device, folder, log, progress)
+        return recipe.finish(_chosen(recipe, state).cpu().eval(), folder)
 
 
 def _prepare(threads: int, device: torch.device) -> None:

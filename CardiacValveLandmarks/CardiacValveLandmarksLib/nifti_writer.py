@@ -9,9 +9,9 @@ import struct
 
 import numpy as np
 
-from ..cine import Cine
-from ..files import atomic_open
-from ..geometry import SliceGeometry
+from .cine import Cine
+from .files import atomic_open
+from .geometry import SliceGeometry
 
 _log = logging.getLogger(__name__)
 
