@@ -12,8 +12,8 @@ from CardiacValveLandmarksLib.detection.result import DetectionResult
 from CardiacValveLandmarksLib.errors import InputError
 from CardiacValveLandmarksLib.landmarks import LANDMARKS, LandmarkSeries, Provenance, view_mask
 from CardiacValveLandmarksLib.models.catalogue import find_model
-from CardiacValveLandmarksLib.phantom.cines import synthetic_study
 from CardiacValveLandmarksLib.nifti_writer import write_nifti
+from CardiacValveLandmarksLib.phantom.cines import synthetic_study
 from CardiacValveLandmarksLib.readers import read_cine
 from CardiacValveLandmarksLib.study_build import build_study
 from CardiacValveLandmarksLib.study_io import study_to_json
