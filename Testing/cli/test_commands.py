@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from CardiacValveLandmarksLib.cli import main
+from CardiacValveLandmarksLib.nifti_writer import write_nifti
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
 from CardiacValveLandmarksLib.phantom.dicom import write_dicom
-from CardiacValveLandmarksLib.nifti_writer import write_nifti
 
 SUFFIXES = {".npy", ".csv", ".json", ".mrk.json", ".png", ".gif"}
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from CardiacValveLandmarksLib.models.decoding import consensus, decode, published_decision
+from CardiacValveLandmarksLib.models.decoding import consensus, decode, published_decision, spread
 from CardiacValveLandmarksLib.models.sampling import Window, triangle_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,6 +53,24 @@ def test_decoding_is_sub_pixel(row, column, sigma):
     peaks = decode(spot[None].astype(np.float32))
     np.testing.assert_allclose(peaks.positions[0], [row, column], atol=0.15)
     assert 0.8 < peaks.peak[0] <= 0.9
+
+
+@given(st.floats(40, 88), st.floats(40, 88), st.floats(1.5, 4.0))
+@settings(max_examples=40, deadline=None)
+def test_spread_is_the_width_of_a_spot_and_grows_with_a_second_one(row, column, sigma):
+    rows, columns = np.mgrid[:128, :128]
+
+    def spot(r, c):
+        return np.exp(-((rows - r) ** 2 + (columns - c) ** 2) / (2 * sigma**2))
+
+    one, place = spot(row, column), np.array([[row, column]])
+    assert spread(one[None], place, 40.0)[0] == pytest.approx(np.sqrt(2) * sigma, rel=0.05)
+    beside = np.sqrt(2 * sigma**2 + 9)  # Pythagoras
+    assert spread(one[None], place + np.array([3.0, 0.0]), 40.0)[0] == pytest.approx(beside, rel=0.05)
+    # half the mass, far away, counts as at the reach
+    two = spread((0.5 * one + 0.5 * spot(5, 5))[None], place, 15.0)[0]
+    assert two == pytest.approx(np.sqrt(sigma**2 + 15.0**2 / 2), rel=0.05)
+    assert spread(np.zeros((1, 128, 128)), place, 15.0)[0] == 0
 
 
 def test_a_second_weaker_spot_does_not_pull():

@@ -18,8 +18,8 @@ from CardiacValveLandmarksLib.models.losses import gaussian_targets, published_l
 from CardiacValveLandmarksLib.models.published import PublishedNetwork  # noqa: E402
 from CardiacValveLandmarksLib.models.restore import torch_network  # noqa: E402
 from CardiacValveLandmarksLib.models.sampling import Window  # noqa: E402
-from CardiacValveLandmarksLib.phantom.cines import synthetic_study  # noqa: E402
 from CardiacValveLandmarksLib.nifti_writer import write_nifti  # noqa: E402
+from CardiacValveLandmarksLib.phantom.cines import synthetic_study  # noqa: E402
 from CardiacValveLandmarksLib.readers import read_cine  # noqa: E402
 
 FRAME = 2

@@ -12,7 +12,7 @@ from CardiacValveLandmarksLib.models.catalogue import resolve_model  # noqa: E40
 from CardiacValveLandmarksLib.models.compact import halve_weights  # noqa: E402
 from CardiacValveLandmarksLib.models.heatmap import HeatmapNet  # noqa: E402
 from CardiacValveLandmarksLib.models.losses import gaussian_targets, heatmap_loss  # noqa: E402
-from CardiacValveLandmarksLib.training.augment import random_affine, random_appearance  # noqa: E402
+from CardiacValveLandmarksLib.training.augment import random_affine, random_appearance, random_patches  # noqa: E402
 from CardiacValveLandmarksLib.training.loop import train  # noqa: E402
 from CardiacValveLandmarksLib.training.recipes.synthetic_heatmap import TrainingRecipe  # noqa: E402
 from CardiacValveLandmarksLib.training.synthetic import (  # noqa: E402
@@ -90,6 +90,25 @@ def test_appearance_keeps_the_range_of_inference():
     assert images.min() >= 0 and images.max() <= 1.5
     top = torch.quantile(images.flatten(1), 0.99, dim=1)
     assert ((top > 0.85) & (top < 1.15)).all()
+
+
+def test_patches_hide_a_little_of_some_images():
+    images = torch.rand(40, 1, 64, 64, generator=torch.Generator().manual_seed(1)) + 3
+    assert torch.equal(random_patches(images, torch.Generator().manual_seed(2), 0.0), images)
+    hidden = random_patches(images, torch.Generator().manual_seed(2), 0.5)
+    changed = ((hidden - images).abs() > 0.1).flatten(1).float().mean(1)
+    assert 10 <= (changed > 0).sum() <= 30 and changed.max() < 0.12
+    assert torch.equal(hidden, random_patches(images, torch.Generator().manual_seed(2), 0.5))
+    assert (hidden >= 0).all()
+
+
+def test_half_of_the_early_channels_do_not_see_an_images_contrast():
+    from CardiacValveLandmarksLib.models.heatmap import HeatmapNet
+
+    norm = HeatmapNet().eval().stem_norm
+    x = torch.rand(2, 24, 16, 16, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(norm(5 * x + 2)[:, :12], norm(x)[:, :12], atol=1e-3, rtol=1e-3)
+    assert (norm(5 * x + 2)[:, 12:] - norm(x)[:, 12:]).abs().min() > 1
 
 
 def test_targets_sum_to_one_and_peak_at_the_landmark():

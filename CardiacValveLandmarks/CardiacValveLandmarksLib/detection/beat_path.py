@@ -9,8 +9,9 @@ _CANDIDATES, _MEAN_CANDIDATES = 5, 3
 #: usual displacement from frame to frame, mm a beat divided by the frames of it: the fastest hinge of the synthetic
 #: heart (25 mm in a third of the beat) makes nearly twice that at its peak
 SPEED_MM = 80.0
-#: a step costs no more than this (log units), so that a beat that does not close, or a true jump, stays possible
-_DEAREST = 6.0
+#: a step costs no more than this (log units): within the beat about as much as three frames without any sign of the
+#: landmark, since a hinge does not jump; from the last frame to the first less, since a cine may not hold a whole beat
+_DEAREST, _DEAREST_CLOSING = 20.0, 6.0
 _FLOOR = 1e-3
 
 
@@ -28,8 +29,8 @@ def _maxima(image: np.ndarray, count: int) -> np.ndarray:
 def beat_path(maps: np.ndarray, pixel_mm: float) -> np.ndarray:
     """Heat-maps (T, H, W) of one landmark over a beat -> (T, 2) pixels: the likeliest closed path over their maxima.
 
-    Maximises the sum over frames of log(heat-map) - min(step² / 2 s², 6) with s = SPEED_MM / T, the step from the last
-    frame to the first included (Viterbi's algorithm, once for every possible start).
+    Maximises the sum over frames of log(heat-map) - min(step² / 2 s², 20) with s = SPEED_MM / T, the step from the last
+    frame to the first included, which costs 6 at most (Viterbi's algorithm, once for every possible start).
     """
     from scipy import ndimage
 
@@ -45,12 +46,13 @@ def beat_path(maps: np.ndarray, pixel_mm: float) -> np.ndarray:
         gains.append(np.log(np.maximum(value, _FLOOR)))
     sigma = SPEED_MM / frames / pixel_mm
 
-    def cost(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    def cost(before: np.ndarray, after: np.ndarray, dearest: float) -> np.ndarray:
         step = ((before[:, None] - after[None]) ** 2).sum(-1)
-        return np.minimum(step / (2 * sigma**2), _DEAREST)
+        return np.minimum(step / (2 * sigma**2), dearest)
 
     best, chosen = -np.inf, None
-    steps = [cost(places[frame - 1], places[frame]) for frame in range(frames)]  # steps[0] closes the beat
+    steps = [cost(places[-1], places[0], _DEAREST_CLOSING)]
+    steps += [cost(places[frame - 1], places[frame], _DEAREST) for frame in range(1, frames)]
     for start in range(len(places[0])):
         score = np.full(len(places[0]), -np.inf)
         score[start] = gains[0][start]

@@ -10,7 +10,7 @@ import numpy as np
 from ..cine import Cine
 from ..errors import Cancelled
 from ..landmarks import N_LANDMARKS, VIEWS, in_view
-from ..models.decoding import PRESENCE, decode, decode_blob
+from ..models.decoding import PRESENCE, decode, decode_blob, spread
 from ..models.engine import Engine
 from ..models.intensity import scale_windows
 from ..models.sampling import Window
@@ -24,6 +24,8 @@ from .result import VIEW_CONFIDENCE, Cancel, Found, Progress
 SPACINGS_TRIED = (1.0, 1.25, 1.5, 1.8)
 #: members of the ensemble further than this (mm) from its geometric median do not enter the mean
 CONSENSUS_MM = 8.0
+#: what a heat-map shows further from the point than this (mm) makes it no more doubtful
+SPREAD_REACH_MM = 20.0
 #: no landmark is further from its path through the beat (beat_path.py) than this (mm)
 REACH_MM = 10.0
 MIN_FRAMES_FOR_PATH = 5
@@ -272,9 +274,8 @@ class HeatmapDetector:
         total = weights.sum(0)
         mean = (look.positions * weights).sum(0) / np.maximum(total, 1e-9)
         place = np.where(total > 0, mean, mean_maps.positions)
-        offsets = ((look.positions - place) ** 2).sum(-1)
-        rms = np.sqrt((look.peaks * offsets).sum(0) / np.maximum(look.peaks.sum(0), 1e-9))
-        certainty = self._certainty(mean_maps.peak, rms * pixel_mm)
+        spread_mm = spread(look.maps, place, SPREAD_REACH_MM / pixel_mm) * pixel_mm
+        certainty = self._certainty(mean_maps.peak, spread_mm)
         positions = np.full((frames, N_LANDMARKS, 2), np.nan)
         strength, confidence = np.zeros((2, frames, N_LANDMARKS))
         positions[:, self._channels] = window.undo_positions(place)
@@ -288,7 +289,7 @@ class HeatmapDetector:
         present &= inside.all(-1)
         self._doubt_short_valves(view, window, positions, present, confidence, warnings)
         scatter = np.full((frames, N_LANDMARKS), np.nan)
-        scatter[:, self._channels] = rms * pixel_mm
+        scatter[:, self._channels] = spread_mm
         return Found(
             positions,
             strength,
@@ -317,11 +318,11 @@ class HeatmapDetector:
         return limited
 
     def _certainty(self, peak: np.ndarray, spread_mm: np.ndarray) -> np.ndarray:
-        """Confidence in [0, 1] from the ensemble's peak and the spread of its members."""
+        """Confidence in [0, 1] from the ensemble's peak and the spread of its heat-map about the point."""
         if self.spec.decision is None:
-            return np.clip(peak / 0.75, 0, 1) * np.exp(-((spread_mm / 6.0) ** 2))
+            return np.clip(peak / 0.75, 0, 1)
         a, b, c = self.spec.decision.confidence
-        return 1 / (1 + np.exp(-np.clip(a + b * peak + c * np.minimum(spread_mm, 30.0), -30, 30)))
+        return 1 / (1 + np.exp(-np.clip(a + b * peak + c * spread_mm, -30, 30)))
 
     def _doubt_short_valves(self, view, window, positions, present, confidence, warnings) -> None:
         pixel_mm = (self.spec.input.spacing_mm or 1.0) / np.array(window.step)

@@ -25,7 +25,7 @@ class Found:
     strength: (T, 11) in [0, 1], evidence that the landmark is there. confidence: (T, 11) in [0, 1].
     view_scores: view -> [0, 1]. present: (T, 11) bool by the model's own rule, for the landmarks of `view` alone.
     raw_points: (T, 10, 2) the published network's own output without an ensemble, else None.
-    spread_mm: (T, 11) RMS distance of the ensemble's members from the position, for calibration, or None.
+    spread_mm: (T, 11) RMS distance of the ensemble's heat-map from the position, for calibration, or None.
     view_threshold: the score from which a view is recognised.
     facts: settings that were decided on the way, for provenance. warnings: in plain words.
     """

@@ -8,6 +8,8 @@ import numpy as np
 
 #: a landmark is present where its heat-map reaches this, unless a model was calibrated (Xue 2021)
 PRESENCE = 0.1
+#: a softmax is nowhere 0; less than this is
+_FLOOR = 0.002
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,20 @@ def decode(maps: np.ndarray, reach: int = 6) -> Peaks:
     )
     lead = maps.shape[:-2]
     return Peaks(position.reshape(*lead, 2), peak.reshape(lead), flat.sum((1, 2)).reshape(lead))
+
+
+def spread(maps: np.ndarray, positions: np.ndarray, reach: float) -> np.ndarray:
+    """How widely heat-maps (..., H, W) are strewn about positions (..., 2): (...) pixels, RMS distance of their mass,
+    what lies further than `reach` counted as there. Second maxima widen it as well as a flat one does."""
+    height, width = maps.shape[-2:]
+    flat, at = maps.reshape(-1, height, width), np.reshape(positions, (-1, 2)).astype(np.float32)
+    rows, columns = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
+    result = np.empty(len(flat))
+    for index, (image, (row, column)) in enumerate(zip(flat, at, strict=True)):
+        squared = (rows - row)[:, None] ** 2 + (columns - column) ** 2
+        mass = np.where(image > _FLOOR, image, 0)
+        result[index] = np.sqrt((mass * np.minimum(squared, reach**2)).sum() / max(mass.sum(), _FLOOR))
+    return result.reshape(maps.shape[:-2])
 
 
 def decode_blob(maps: np.ndarray) -> Peaks:

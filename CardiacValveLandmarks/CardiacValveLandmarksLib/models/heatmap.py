@@ -2,8 +2,9 @@
 
 After Xue et al. (Radiology: Artificial Intelligence 2021): Gaussian heat-maps with a background channel, softmax over
 the channels. Differences, each for a small CPU: the first layer trades resolution for channels, heat-maps are
-computed at half the input's resolution and interpolated, blocks are residual; a known view can be told to the
-network; a second head says which view it is. This module needs torch; running the exported model does not.
+computed at half the input's resolution and interpolated, blocks are residual, the encoder's early norms half instance
+norms; a known view can be told to the network; a second head says which view it is. This module needs torch; running
+the exported model does not.
 """
 
 from __future__ import annotations
@@ -18,13 +19,27 @@ from torch.nn import functional
 IMAGE, VIEW, HEATMAPS, VIEW_PROBABILITIES = "image", "view", "heatmaps", "view_probabilities"
 
 
-class _Block(nn.Module):
-    """Two 3x3 convolutions with batch norm and a residual path."""
+class _HalfInstanceNorm(nn.Module):
+    """Instance norm of the first half of the channels, batch norm of the rest (IBN-Net, Pan et al., ECCV 2018): half
+    of what the early layers see does not depend on an image's contrast, so that unseen contrasts matter less."""
 
-    def __init__(self, before: int, after: int, stride: int = 1) -> None:
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.half = channels // 2
+        self.instance = nn.InstanceNorm2d(self.half, affine=True)
+        self.batch = nn.BatchNorm2d(channels - self.half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.instance(x[:, : self.half]), self.batch(x[:, self.half :])], 1)
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions with a norm (batch, or half instance) and a residual path."""
+
+    def __init__(self, before: int, after: int, stride: int = 1, instance: bool = False) -> None:
         super().__init__()
         self.first = nn.Conv2d(before, after, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(after)
+        self.norm1 = _HalfInstanceNorm(after) if instance else nn.BatchNorm2d(after)
         self.second = nn.Conv2d(after, after, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(after)
         self.skip = nn.Conv2d(before, after, 1, stride, bias=False) if before != after or stride > 1 else nn.Identity()
@@ -42,8 +57,12 @@ class HeatmapNet(nn.Module):
         super().__init__()
         self.widths = tuple(widths)
         self.stem = nn.Conv2d(4, widths[0], 3, 1, 1, bias=False)
-        self.stem_norm = nn.BatchNorm2d(widths[0])
-        self.down = nn.ModuleList([_Block(widths[0], widths[0])] + [_Block(a, b, 2) for a, b in pairwise(widths)])
+        self.stem_norm = _HalfInstanceNorm(widths[0])
+        last = len(widths) - 2
+        self.down = nn.ModuleList(
+            [_Block(widths[0], widths[0], instance=True)]
+            + [_Block(a, b, 2, instance=level < last) for level, (a, b) in enumerate(pairwise(widths))]
+        )
         self.bottom = _Block(widths[-1], widths[-1])
         self.told = nn.Linear(3, widths[-1])
         self.up = nn.ModuleList(_Block(b + a, a) for a, b in zip(widths[-2::-1], widths[:0:-1], strict=True))

@@ -45,12 +45,16 @@ class HeartAnatomy:
     mitral_lean: float  # height per mm towards the aortic valve, negative: that side lies nearer the atria
     mitral_contraction: float  # systolic shrinking of the ring
     mitral_leaflet: float
+    tenting: float  # how deep below their ring shut atrioventricular leaflets meet
+    leaflet_opacity: float  # thin, moving leaflets fill only part of a slice
     # aortic valve
     aortic_radius: float
     aortic_angle: float  # direction of the aortic root seen from the mitral centre
     aortic_curtain: float
     aortic_tilt: float
     aortic_height: float  # of the ring's centre above the mitral plane (towards the atria)
+    cusp_height: float  # of the point where the shut aortic cusps meet, as a share of the ring's radius
+    cusp_power: float  # shape of a shut cusp: 1 a cone; above, steep at the wall and flat where the cusps meet
     # tricuspid valve
     tricuspid_radius: float
     tricuspid_ellipticity: float
@@ -130,13 +134,13 @@ class HeartAnatomy:
             aortic_curtain=draw(1.0, 9.0, 0.0),
             aortic_tilt=draw(-4, 42),
             aortic_height=draw(1.0, 8.0),
-            tricuspid_radius=draw(14.5, 21, 11.5),
+            tricuspid_radius=draw(15, 22.5, 11.5),
             tricuspid_ellipticity=draw(-0.06, 0.10),
-            tricuspid_offset=draw(3.0, 13.0, 1.0),
+            tricuspid_offset=draw(3.0, 17.0, 1.0),
             tricuspid_y=draw(-18, 2),
             tricuspid_tilt=(draw(-0.35, 0.15), draw(-0.15, 0.15)),
             tricuspid_contraction=draw(0.05, 0.2, 0.0),
-            rv_span=draw(78, 104, 65),
+            rv_span=draw(66, 94, 54),
             rv_length=draw(0.82, 1.0, 0.7),
             rv_bulge=draw(0.9, 1.6, 0.7),
             rv_wall=draw(2.5, 4.5, 1.8),
@@ -166,6 +170,10 @@ class HeartAnatomy:
             infundibulum=draw(1.5, 6.5, 1.0),
             aortic_wall=draw(1.0, 3.0, 0.8),
             outflow_crest=draw(-13.0, 4.0),
+            tenting=draw(3.5, 8.5, 2.0),
+            leaflet_opacity=min(0.95, draw(0.3, 0.9, 0.1)),
+            cusp_height=draw(0.4, 0.95, 0.2),
+            cusp_power=draw(0.8, 2.8, 0.6),
         )
 
     def replace(self, **changes) -> HeartAnatomy:

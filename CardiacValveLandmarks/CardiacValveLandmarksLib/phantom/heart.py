@@ -92,6 +92,8 @@ class Heart:
         outflow = np.exp(-((np.rad2deg(apart(angles, np.deg2rad(a.aortic_angle))) / 28) ** 2))
         crest = a.crest * (1 - 0.8 * septal) * roughness(rng, 0.25, range(1, 5))
         self._crest = (crest * (1 - outflow) + a.outflow_crest * outflow).astype(np.float32)
+        # where atrial blood turns into ventricular: (start below the ring, length) mm, right then left
+        self._mixing = [(rng.uniform(-16, 12), rng.uniform(12, 45)) for _ in range(2)]
 
     # -- parts ---------------------------------------------------------------------------------
     def _make_vessels(self, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -285,21 +287,29 @@ class Heart:
             opacity(np.minimum(d_rv_wall, d_pulmonary - np.float32(a.infundibulum) * np.clip(z / 20 + 1.6, 0, 1))),
         )
         yield "vessel_wall", opacity(d_la - np.float32(1.8))
-        yield "blood_ra", opacity(d_ra)
+        mixed_right, mixed_left = (
+            np.clip((depth - np.float32(start)) / np.float32(length), 0, 1)
+            for depth, (start, length) in zip((below, above), self._mixing, strict=True)
+        )
+        atrium = opacity(d_ra)
+        yield "blood_ra", atrium
+        yield "blood_right", atrium * mixed_right
         yield "blood_right", opacity(d_pulmonary)
         yield "vessel_wall", opacity(np.maximum(d_la - np.float32(1.6), -d_ra - 3))
-        # blood of atrium and ventricle runs into one another over the first centimetres below the ring, with no
-        # seam at the ring that would betray it; cavities overlap a little for the same reason
+        # blood of atrium and ventricle runs into one another somewhere about the ring, with no seam at the ring that
+        # would betray it; cavities overlap a little for the same reason
         right = opacity(np.where(exists, np.maximum(np.maximum(inner, -d_epi), -below - 2), 99))
         yield "blood_ra", right
-        yield "blood_right", right * np.clip((below + 4) / 18, 0, 1)
+        yield "blood_right", right * mixed_right
         yield "lv_wall", opacity(d_myocardium)
-        yield "blood_la", opacity(d_la)
+        atrium = opacity(d_la)
+        yield "blood_la", atrium
+        yield "blood_left", atrium * mixed_left
         yield "crux", opacity(vessels["crux"])
         yield "vessel_wall", opacity(d_aorta - np.float32(a.aortic_wall))
         left = opacity(np.maximum(d_endo, -above - 2))
         yield "blood_la", left
-        yield "blood_left", left * np.clip((above + 4) / 18, 0, 1)
+        yield "blood_left", left * mixed_left
         yield "blood_aorta", opacity(d_aorta) * np.clip((behind + 6) / 10, 0, 1)
         depth = np.float32(1.0 + 3.5 * a.trabeculation * (1 + self.motion.contraction))
         inward = np.clip(1 + d_endo / depth, 0, 1) * np.clip((above - 18) / 25, 0, 1)
@@ -312,8 +322,8 @@ class Heart:
             (self.rings.mitral, self.motion.mitral_open, a.mitral_leaflet),
             (self.rings.tricuspid, self.motion.mitral_open, a.mitral_leaflet * 0.95),
         ):
-            yield "leaflet", opacity(self._leaflets(points, ring, is_open, leaflet)) * np.float32(0.8)
-        yield "leaflet", opacity(self._cusps(points)) * np.float32(0.8)
+            yield "leaflet", opacity(self._leaflets(points, ring, is_open, leaflet)) * np.float32(a.leaflet_opacity)
+        yield "leaflet", opacity(self._cusps(points)) * np.float32(a.leaflet_opacity)
         curtain = self._curtain()
         yield "leaflet", opacity(tube(points, curtain, np.full(len(curtain), 0.9)))
 
@@ -340,7 +350,8 @@ class Heart:
         radius, _ = polar_table(ring.nodes, ring.centre)
         dx, dy = x - np.float32(ring.centre[0]), y - np.float32(ring.centre[1])
         reach = radius[angle_index(dx, dy)]
-        bottom = np.float32(5.5 + (length * 0.85 - 5.5) * is_open)
+        tenting = self.anatomy.tenting
+        bottom = np.float32(tenting + (length * 0.85 - tenting) * is_open)
         narrowing = np.float32(1 - 0.62 * is_open)
         u = np.clip(depth / bottom, 0, 1)
         funnel = reach * (1 - narrowing * u ** np.float32(0.8))
@@ -356,14 +367,21 @@ class Heart:
         return np.stack([mitral, aortic], axis=1).reshape(-1, 3)
 
     def _cusps(self, points: np.ndarray) -> np.ndarray:
-        """Distance from the aortic cusps: a shallow cup when shut, along the wall when open."""
-        ring = self.rings.aortic
-        radius = np.float32(self.anatomy.aortic_radius)
+        """Distance from the aortic cusps: a shallow cup when shut, along the wall when open.
+
+        A cusp is hinged along a crown, so a plane that misses its lowest point shows it leaving the wall higher up:
+        cusp_power above 1 makes it steep there.
+        """
+        a, ring = self.anatomy, self.rings.aortic
+        is_open = self.motion.aortic_open
+        radius = np.float32(a.aortic_radius)
         offset = points - ring.centre.astype(np.float32)
         height = offset @ ring.normal.astype(np.float32)
         across = np.sqrt(np.clip(np.einsum("ij,ij->i", offset, offset) - height * height, 0, None))
-        is_open = np.float32(self.motion.aortic_open)
-        u = np.clip(height / (radius * 0.9), 0, 1)
-        funnel = radius * (1 - (1 - 0.85 * is_open) * u)
-        distance = np.abs(across - funnel) * np.float32(0.7) - np.float32(0.8)
-        return np.maximum(distance, np.maximum(-height - 0.5, height - radius * 0.9))
+        top = np.float32(a.aortic_radius * (a.cusp_height + (0.9 - a.cusp_height) * is_open))
+        power = np.float32(a.cusp_power + (1 - a.cusp_power) * is_open)
+        inward = np.float32(1 - 0.85 * is_open)
+        u = np.clip(height / top, 1e-3, 1)
+        slope = radius * inward * power * u ** (power - 1) / top
+        distance = np.abs(across - radius * (1 - inward * u**power)) / np.sqrt(1 + slope * slope) - np.float32(0.8)
+        return np.maximum(distance, np.maximum(-height - 0.5, height - top))

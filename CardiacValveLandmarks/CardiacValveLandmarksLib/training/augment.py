@@ -71,7 +71,7 @@ def _smooth_field(count: int, size: int, bend: float, generator: torch.Generator
 
 
 def random_appearance(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Gamma, a smooth shading, blur, noise and a final robust rescaling as at inference. images (B, 1, S, S)."""
+    """Gamma, smooth shading, blur, patches, noise, and the robust rescaling of inference. images (B, 1, S, S)."""
     count = len(images)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -83,10 +83,30 @@ def random_appearance(images: Tensor, generator: torch.Generator) -> Tensor:
     soft = functional.avg_pool2d(functional.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
     amount = torch.where(uniform(0, 1, count, 1, 1, 1) < 0.35, uniform(-0.5, 0.9, count, 1, 1, 1), 0.0)
     images = (images + amount * (soft - images)).clamp(min=0)
+    images = random_patches(rescale(images), generator, 0.4)
     images = images + torch.randn(images.shape, generator=generator) * uniform(0, 0.05, count, 1, 1, 1) * (
         uniform(0, 1, count, 1, 1, 1) < 0.5
     )
     return rescale(images)
+
+
+def random_patches(images: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """Hide what is in up to three round patches of this share of the images under speckle, as turbulent blood or an
+    artefact does, so that a landmark must be told from its surroundings too. images (B, 1, S, S)."""
+    count, size = len(images), images.shape[-1]
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator) * (high - low) + low
+
+    middle = uniform(0.2 * size, 0.8 * size, count, 3, 2)
+    radius = uniform(2, 0.09 * size, count, 3) * (uniform(0, 1, count, 3) < 0.6) * (uniform(0, 1, count, 1) < share)
+    at = torch.arange(size).float()
+    squared = (at[:, None] - middle[..., :1, None]) ** 2 + (at - middle[..., 1:, None]) ** 2
+    inside = torch.exp(-((squared / radius.clamp(min=1e-3)[..., None, None] ** 2) ** 2))
+    cover = (inside * (radius > 0)[..., None, None]).amax(1, keepdim=True) * uniform(0.5, 1.0, count, 1, 1, 1)
+    level, contrast = uniform(0.1, 1.2, count, 1, 1, 1), uniform(0, 0.6, count, 1, 1, 1)
+    speckle = functional.avg_pool2d(torch.randn(images.shape, generator=generator), 3, 1, 1) * 2
+    return images + cover * (level * (1 + contrast * speckle).clamp(min=0) - images)
 
 
 def rescale(images: Tensor) -> Tensor:

@@ -33,15 +33,15 @@ class SyntheticHeatmapSettings(LoopSettings):
     shards_folder: where shards are kept, "": beside the checkpoint. wait_for_shards: another process makes them.
     """
 
-    seed: int = 4
-    steps: int = 4000
+    seed: int = 8
+    steps: int = 5600
     batch: int = 32
     learning_rate: float = 2e-3
     average: float = 0.998
     clip_norm: float = 2.0
     bfloat16: bool = True
-    shards: int = 80
-    first_shards: int = 18
+    shards: int = 180
+    first_shards: int = 60
     size: int = 128
     sigma: float = 2.4
     warm_up: int = 200
