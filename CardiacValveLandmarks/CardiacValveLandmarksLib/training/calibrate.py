@@ -75,7 +75,7 @@ def collect(
 def _threshold(values: np.ndarray, positive: np.ndarray, kept: float) -> float:
     """The highest threshold that keeps this share of the positives. (The one that separates best on synthetic cines is
     higher, and too high elsewhere: every model is less sure of images unlike those it was trained on.)"""
-    return float(np.floor(np.quantile(values[positive], 1 - kept) * 100) / 100)
+    return float(np.floor(np.quantile(values[positive], 1 - kept, method="lower") * 100) / 100)
 
 
 def fit_decision(known: dict[str, np.ndarray], outside: dict[str, np.ndarray]) -> Decision:
