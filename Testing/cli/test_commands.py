@@ -18,7 +18,7 @@ SUFFIXES = {".npy", ".csv", ".json", ".mrk.json", ".png", ".gif"}
 
 @pytest.fixture(scope="module")
 def cine():
-    return synthetic_study(4001, kinds=("4CH",), frames=4).items[0].cine
+    return synthetic_study(4001, kinds=("4CH",), frames=5).items[0].cine
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +36,10 @@ def test_detect_writes_every_file(series, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "4CH (recognised" in out and "synthetic heart only" in out and "ONNX Runtime" in out
     points = np.load(tmp_path / "out" / f"{stem}.npy")
-    assert points.shape == (4, 2, 10) and points.dtype == np.float32
+    assert points.shape == (5, 2, 10) and points.dtype == np.float32
     from PIL import Image
 
-    assert Image.open(tmp_path / "out" / f"{stem}.gif").n_frames == 4
+    assert Image.open(tmp_path / "out" / f"{stem}.gif").n_frames == 5
     assert Image.open(tmp_path / "out" / f"{stem}.png").size[0] > 400
 
 

@@ -35,7 +35,7 @@ _MOST_IMAGES = 48
 #: no error counts for more, mm: a single point gone astray says little of the rest
 _LARGEST_MM = 20.0
 #: how far from the old weights (0) to the new (1), tried at the end; and what the error on synthetic images may rise by
-_WAYS, _ALLOWED = tuple(n / 10 for n in range(10, 0, -1)), 1.08
+_WAYS, _ALLOWED = tuple(n / 10 for n in range(10, 0, -1)), 1.02
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     count (corrections.label_weights)."""
 
     seed: int = 1
-    steps: int = 100
+    steps: int = 120
     batch: int = 16
-    learning_rate: float = 8e-4
+    learning_rate: float = 5e-4
     average: float = 0.98
     validate_every: int = 25
     log_every: int = 25
@@ -58,7 +58,7 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     first_shards: int = 2
     warm_up: int = 10
     corrected: float = 0.5
-    rehearsal: float = 5.0
+    rehearsal: float = 15.0
     patience: int = 4
 
     def __post_init__(self) -> None:
