@@ -61,7 +61,7 @@ def spoiled(tmp_path):
     torch.manual_seed(4)
     with torch.no_grad():
         for weights in net.parameters():
-            weights += 0.12 * weights.std().nan_to_num() * torch.randn_like(weights)
+            weights += 0.5 * weights.std().nan_to_num() * torch.randn_like(weights)
     torch.save(net.state_dict(), tmp_path / "spoiled.pt")
     return register(tmp_path / "spoiled.pt", "spoiled").id
 

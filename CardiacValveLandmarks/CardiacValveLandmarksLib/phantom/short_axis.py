@@ -118,16 +118,20 @@ class _Rays:
         """(n,) radius of the endocardium, of the epicardium, and whether the RV cavity lies just outside it."""
         n, k = len(degrees), len(self._radii)
         points = self.place(np.repeat(degrees, k), np.tile(self._radii, n)).astype(np.float32)
-        wall = blood = None
+        wall = blood = cavity = None
         right = np.zeros(n * k, np.float32)
         for tissue, opacity in self.heart.layers(points, _SOFT):
-            if tissue == "blood_right":
+            if tissue == "blood_right":  # the outflow tract; the cavity itself as far as its blood is not the atrium's
                 right = np.maximum(right, opacity)
+            elif tissue == "blood_ra":  # the last one before the wall fills the right ventricle
+                cavity = opacity if wall is None else cavity
             elif tissue == "lv_wall" and wall is None:
                 wall = opacity
-            elif tissue == "blood_left":
+            elif tissue == "blood_la":  # the last one fills the left ventricle
                 blood = opacity
+            elif tissue == "blood_aorta" and wall is not None:
                 break
+        right = np.maximum(right, cavity)
         endo, epi = (self._border(layer.reshape(n, k)) for layer in (blood, wall))
         at = np.clip(np.round((epi + _BESIDE) / _STEP).astype(int), 0, k - 1)
         return endo, epi, right.reshape(n, k)[np.arange(n), at] >= 0.5
