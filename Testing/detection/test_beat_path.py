@@ -40,6 +40,20 @@ def test_a_frame_that_shows_nothing_keeps_to_its_neighbours():
     assert np.linalg.norm(np.delete(path - truth, 6, 0), axis=1).max() < 3
 
 
+def test_two_frames_that_show_a_decoy_alone_keep_to_their_neighbours():
+    truth = beat(25)
+    maps = np.stack([blob(place, 0.6) for place in truth])
+    maps[15:17] = blob((40, 42), 0.6)
+    path = beat_path(maps, 2.0)
+    assert np.linalg.norm(path - truth, axis=1).max() < 8
+
+
+def test_a_cine_of_half_a_beat_need_not_close():
+    truth = np.stack([np.linspace(8, 40, 13), np.full(13, 20.0)], axis=1)
+    maps = np.stack([blob(place, 0.6) for place in truth])
+    assert np.linalg.norm(beat_path(maps, 2.0) - truth, axis=1).max() < 1
+
+
 def test_where_the_decoy_is_there_all_the_time_the_stronger_one_wins():
     truth = beat(25)
     maps = np.stack([blob(place, 0.6) + blob((40, 42), 0.3) for place in truth])

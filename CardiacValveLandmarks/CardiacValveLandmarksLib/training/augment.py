@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+
+def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
+    return torch.rand(*shape, generator=generator) * (high - low) + low
 
 
 def random_affine(
@@ -28,9 +33,7 @@ def random_affine(
     """
     count, whole = len(images), images.shape[-1]
 
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator) * (high - low) + low
-
+    uniform = partial(_uniform, generator)
     angle = uniform(0, 2 * math.pi, count)
     zoom = torch.exp(uniform(-math.log1p(scale), math.log1p(scale), count, 1)) * torch.exp(
         uniform(-0.06, 0.06, count, 2)
@@ -74,9 +77,7 @@ def random_appearance(images: Tensor, generator: torch.Generator) -> Tensor:
     """Gamma, smooth shading, blur, patches, noise, and the robust rescaling of inference. images (B, 1, S, S)."""
     count = len(images)
 
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator) * (high - low) + low
-
+    uniform = partial(_uniform, generator)
     images = images.clamp(min=0) ** torch.exp(uniform(-0.35, 0.35, count, 1, 1, 1))
     coarse = torch.randn(count, 1, 4, 4, generator=generator) * uniform(0, 0.25, count, 1, 1, 1)
     images = images * torch.exp(functional.interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=True))
@@ -95,9 +96,7 @@ def random_patches(images: Tensor, generator: torch.Generator, share: float) -> 
     artefact does, so that a landmark must be told from its surroundings too. images (B, 1, S, S)."""
     count, size = len(images), images.shape[-1]
 
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator) * (high - low) + low
-
+    uniform = partial(_uniform, generator)
     middle = uniform(0.2 * size, 0.8 * size, count, 3, 2)
     radius = uniform(2, 0.09 * size, count, 3) * (uniform(0, 1, count, 3) < 0.6) * (uniform(0, 1, count, 1) < share)
     at = torch.arange(size).float()
