@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from CardiacValveLandmarksLib.errors import ModelError  # noqa: E402
 from CardiacValveLandmarksLib.models.architectures import ARCHITECTURES  # noqa: E402
 from CardiacValveLandmarksLib.models.catalogue import resolve_model  # noqa: E402
 from CardiacValveLandmarksLib.models.compact import halve_weights  # noqa: E402
@@ -49,6 +50,14 @@ def test_shards_depend_on_seed_and_number_alone(shards):
     # a plane that is no view has no landmarks, a view has its own
     assert np.isnan(first.landmarks[first.classes == OTHER]).all()
     assert np.isfinite(first.landmarks[first.classes != OTHER][:, 10]).any()
+
+
+def test_strange_shards_differ_in_contrast_alone_and_are_kept_apart(tmp_path):
+    plain, strange = make_shard(5, 1, 4), read_shard(write_shard(tmp_path, 5, 1, 4, strange=1.0))
+    np.testing.assert_array_equal(plain.landmarks[0], strange.landmarks[0])
+    assert not np.array_equal(plain.images[0], strange.images[0])
+    plain_again = read_shard(write_shard(tmp_path, 5, 1, 4))
+    np.testing.assert_array_equal(plain.images, plain_again.images)
 
 
 @pytest.mark.parametrize("bend", [0.0, 1.5])
@@ -151,6 +160,23 @@ def test_the_built_in_recipe_makes_a_model_file(recipe, tmp_path):
     model = train(recipe, tmp_path)
     assert resolve_model(model).architecture == "heatmap-unet"
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + SMALL.steps // SMALL.log_every
+
+
+def test_a_run_can_begin_with_the_weights_of_another(recipe, tmp_path):
+    train(recipe, tmp_path / "first")
+    init = tmp_path / "first" / "weights.pt"
+    follows = TrainingRecipe(replace(recipe.settings, init=str(init), seed=5, learning_rate=1e-4), tmp_path / "second")
+    ours, its = follows.network().state_dict(), torch.load(init, weights_only=True)
+    assert all(torch.equal(value, its[name]) for name, value in ours.items())
+    train(follows, tmp_path / "second")
+    # it goes on wherever the file lies, but not with another one
+    moved = init.rename(tmp_path / "moved.pt")
+    train(TrainingRecipe(replace(follows.settings, init=str(moved)), tmp_path / "second"), tmp_path / "second")
+    other = replace(follows.settings, init=str(tmp_path / "second" / "weights.pt"))
+    with pytest.raises(ModelError, match="other data"):
+        train(TrainingRecipe(other, tmp_path / "second"), tmp_path / "second")
+    with pytest.raises(ModelError, match="nowhere"):
+        TrainingRecipe(replace(follows.settings, init=str(tmp_path / "nowhere.pt")), tmp_path / "third")
 
 
 def test_a_compact_file_computes_the_same():

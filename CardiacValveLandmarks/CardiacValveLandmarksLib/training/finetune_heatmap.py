@@ -186,9 +186,6 @@ class HeatmapFinetune(TrainingRecipe):
     def _sets(self) -> dict[str, Cuts]:
         return {"held_out_mm": self._held, "synthetic_mm": self._check}
 
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
     def network(self) -> nn.Module:
         return torch_network(self.spec).to(memory_format=torch.channels_last)
 

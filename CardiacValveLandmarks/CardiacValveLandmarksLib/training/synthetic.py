@@ -23,6 +23,8 @@ SIZE, SPACING_MM = 160, 2.0
 CLASSES = (*VIEWS, "other", "mirrored")
 OTHER, MIRRORED = CLASSES.index("other"), CLASSES.index("mirrored")
 _IMAGES_PER_PATIENT = 4
+#: width of a strange contrast (phantom.contrast)
+_STRANGE = (1.7, 3.0)
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,11 @@ class Shard:
     classes: np.ndarray
 
 
-def training_image(patient: Patient, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-    """One image of a patient: (160, 160) float32, (11, 2) landmarks in pixels, class. kind: a view or OTHER_VIEWS."""
+def training_image(
+    patient: Patient, kind: str, rng: np.random.Generator, strange: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """One image of a patient: (160, 160) float32, (11, 2) landmarks in pixels, class. kind: a view or OTHER_VIEWS.
+    strange: chance of a contrast from beyond what is otherwise trained on."""
     anatomy = patient.anatomy
     phase = rng.uniform()
     at_ed = valves(anatomy, 0.0)
@@ -56,7 +61,10 @@ def training_image(patient: Patient, kind: str, rng: np.random.Generator) -> tup
         rotation=rng.uniform(0, 2 * np.pi),
         thickness=rng.uniform(5, 9),
     )
-    contrast = Contrast.sample(rng, rng.uniform(0.7, 1.7), free=rng.random() < 0.35)
+    width = rng.uniform(0.7, 1.7)
+    if strange and rng.random() < strange:  # without it no number is drawn: shards stay what they were
+        width = rng.uniform(*_STRANGE)
+    contrast = Contrast.sample(rng, width, free=rng.random() < 0.35)
     image = Slice(patient, geometry, (SIZE, SIZE), contrast, through_plane=2).render(phase, rng)
     landmarks = np.full((N_LANDMARKS, 2), np.nan, np.float32)
     if kind in VIEWS:
@@ -74,8 +82,9 @@ def training_image(patient: Patient, kind: str, rng: np.random.Generator) -> tup
     )
 
 
-def make_shard(seed: int, number: int, size: int = 256) -> Shard:
-    """Shard `number` of a seed: the same on every machine with the same NumPy."""
+def make_shard(seed: int, number: int, size: int = 256, strange: float = 0.0) -> Shard:
+    """Shard `number` of a seed: the same on every machine with the same NumPy. strange: share of its images with a
+    contrast from beyond what is otherwise trained on."""
     rng = np.random.default_rng([seed, number])
     images = np.zeros((size, SIZE, SIZE), np.float16)
     landmarks = np.zeros((size, N_LANDMARKS, 2), np.float32)
@@ -84,21 +93,24 @@ def make_shard(seed: int, number: int, size: int = 256) -> Shard:
         if index % _IMAGES_PER_PATIENT == 0:
             patient = Patient.sample(rng, rng.uniform(0.7, 1.7))
         kinds = (*VIEWS, OTHER_VIEWS[int(rng.integers(len(OTHER_VIEWS)))])
-        image, landmarks[index], classes[index] = training_image(patient, kinds[index % _IMAGES_PER_PATIENT], rng)
+        image, landmarks[index], classes[index] = training_image(
+            patient, kinds[index % _IMAGES_PER_PATIENT], rng, strange
+        )
         images[index] = np.clip(image, 0, 8)
     return Shard(images, landmarks, classes)
 
 
-def shard_path(folder: Path, seed: int, number: int) -> Path:
+def shard_path(folder: Path, seed: int, number: int, strange: float = 0.0) -> Path:
     """Where a shard is kept."""
-    return folder / f"synthetic-{seed}-{number:05d}.npz"
+    kind = f"-strange{strange:g}" if strange else ""
+    return folder / f"synthetic-{seed}{kind}-{number:05d}.npz"
 
 
-def write_shard(folder: Path, seed: int, number: int, size: int = 256) -> Path:
+def write_shard(folder: Path, seed: int, number: int, size: int = 256, strange: float = 0.0) -> Path:
     """Make a shard and write it, unless it is there."""
-    path = shard_path(folder, seed, number)
+    path = shard_path(folder, seed, number, strange)
     if not path.exists():
-        shard = make_shard(seed, number, size)
+        shard = make_shard(seed, number, size, strange)
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, images=shard.images, landmarks=shard.landmarks, classes=shard.classes)
     return path

@@ -13,9 +13,11 @@ from torch import nn
 
 from ...files import atomic_open, make_folder
 from ...models.architectures import ARCHITECTURES
+from ...models.cache import checksums
 from ...models.compact import halve_weights
 from ...models.heatmap import HeatmapNet
 from ...models.losses import gaussian_targets, heatmap_loss
+from ...models.restore import load_network
 from ...models.weights import read_state_dict
 from ..augment import random_affine, random_appearance
 from ..checkpoint import save_tensors
@@ -30,6 +32,8 @@ class SyntheticHeatmapSettings(LoopSettings):
     size, sigma: pixels of 2 mm. warm_up: steps in which the rate rises; then it falls as a cosine. view_told: share of
     images whose view the network is told; wrongly_told: share told a wrong one; mirrored: share of mirror images;
     bend: pixels, SD at the nodes of the smooth deformation.
+    strange: share of the images with a contrast from beyond the usual range of the training (training/synthetic.py).
+    init: weights.pt or model.onnx of an earlier run to begin with, "": from nothing.
     shards_folder: where shards are kept, "": beside the checkpoint. wait_for_shards: another process makes them.
     """
 
@@ -49,10 +53,16 @@ class SyntheticHeatmapSettings(LoopSettings):
     wrongly_told: float = 0.06
     mirrored: float = 0.10
     bend: float = 1.5
+    strange: float = 0.0
+    init: str = ""
     shards_folder: str = ""
     wait_for_shards: bool = False
 
-    may_change = LoopSettings.may_change | {"shards_folder", "wait_for_shards"}
+    may_change = LoopSettings.may_change | {"init", "shards_folder", "wait_for_shards"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require("strange", 0 <= self.strange <= 1, "from 0 to 1")
 
 
 class _Pool:
@@ -67,10 +77,10 @@ class _Pool:
         s = self.settings
         wanted = min(s.shards, s.first_shards + int((s.shards - s.first_shards) * step / (0.6 * s.steps)))
         while len(self.images) < wanted:
-            path = shard_path(self.folder, s.seed, len(self.images))
+            path = shard_path(self.folder, s.seed, len(self.images), s.strange)
             while s.wait_for_shards and not path.exists():
                 time.sleep(2)
-            shard = read_shard(write_shard(self.folder, s.seed, len(self.images)))
+            shard = read_shard(write_shard(self.folder, s.seed, len(self.images), strange=s.strange))
             self.images.append(shard.images)
             self.landmarks.append(shard.landmarks)
             self.classes.append(shard.classes)
@@ -95,9 +105,17 @@ class TrainingRecipe(Recipe):
     def __init__(self, settings: SyntheticHeatmapSettings, folder: Path) -> None:
         super().__init__(settings, folder)
         self._pool = _Pool(make_folder(settings.shards_folder or Path(folder) / "shards"), settings)
+        self._fingerprint = checksums(settings.init, "sha256")[0] if settings.init else ""
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
 
     def network(self) -> nn.Module:
-        return HeatmapNet().to(memory_format=torch.channels_last)
+        if self.settings.init:
+            net = load_network(self.settings.init, ARCHITECTURES["heatmap-unet"]).net
+        else:
+            net = HeatmapNet()
+        return net.to(memory_format=torch.channels_last)
 
     def batch(self, number: int) -> dict[str, torch.Tensor]:
         settings = self.settings
