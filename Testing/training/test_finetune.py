@@ -182,11 +182,15 @@ def test_images_are_cut_in_the_models_handedness(corrected):
         assert mirrored == (handedness(one.cine.geometry, one.view) < 0)
         unplaced = CorrectedCine(one.cine.replace(geometry=None, spacing=one.cine.spacing), one.landmarks, "p")
         assert is_mirrored(unplaced, spec) == mirrored
-        cuts = cut([one], [mirrored], spec, 128, 0.5)
+        cuts = cut([one], [mirrored], spec.input.spacing_mm, 128, 0.5)
         turned = one.cine.replace(frames=one.cine.frames[:, :, ::-1], geometry=None, spacing=one.cine.spacing)
         points = one.landmarks.positions * [1, -1] + [0, one.cine.shape[1] - 1]
         other = cut(
-            [CorrectedCine(turned, one.landmarks.replace(positions=points), "p")], [not mirrored], spec, 128, 0.5
+            [CorrectedCine(turned, one.landmarks.replace(positions=points), "p")],
+            [not mirrored],
+            spec.input.spacing_mm,
+            128,
+            0.5,
         )
         np.testing.assert_allclose(cuts.images, other.images, atol=1e-3)
         np.testing.assert_allclose(cuts.landmarks, other.landmarks, atol=1e-3)

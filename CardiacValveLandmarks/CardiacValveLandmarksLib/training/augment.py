@@ -24,9 +24,10 @@ def random_affine(
     scale: float,
     mirror: Tensor,
     bend: float = 0.0,
+    zoom: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Any rotation, a shift of up to `shift` pixels, a log-uniform scale of up to 1 ± `scale`, mirror images, and a
-    smooth deformation: up to `bend` pixels SD at the 7 x 7 nodes of a field over the cut.
+    """Any rotation, a shift of up to `shift` pixels, `zoom` times a log-uniform scale of up to 1 ± `scale`, mirror
+    images, and a smooth deformation: up to `bend` pixels SD at the 7 x 7 nodes of a field over the cut.
 
     images (B, 1, S, S), landmarks (B, L, 2) pixels (row, column), NaN absent; mirror (B,) bool.
     Returns images (B, 1, size, size) cut from the centre, and the landmarks' new positions; NaN outside the cut.
@@ -35,14 +36,14 @@ def random_affine(
 
     uniform = partial(_uniform, generator)
     angle = uniform(0, 2 * math.pi, count)
-    zoom = torch.exp(uniform(-math.log1p(scale), math.log1p(scale), count, 1)) * torch.exp(
+    larger = torch.exp(uniform(-math.log1p(scale), math.log1p(scale), count, 1)) * torch.exp(
         uniform(-0.06, 0.06, count, 2)
     )
     offset = uniform(-shift, shift, count, 2)
     # output pixel -> input pixel: p_in = A (p_out - centre_out + offset) + centre_in
     cos, sin = torch.cos(angle), torch.sin(angle)
     turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
-    matrix = turn @ torch.diag_embed(1 / zoom)
+    matrix = turn @ torch.diag_embed(1 / (zoom * larger))
     matrix[:, :, 1] *= torch.where(mirror, -1.0, 1.0)[:, None]
     moved = torch.einsum("bij,blj->bli", torch.linalg.inv(matrix), landmarks - (whole - 1) / 2)
     moved = moved - offset[:, None] + (size - 1) / 2

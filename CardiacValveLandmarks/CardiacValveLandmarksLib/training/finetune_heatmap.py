@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from .augment import rescale
 from .corrections import CorrectedCine, label_weights
 from .recipes import waited_enough
 from .recipes.synthetic_heatmap import SyntheticHeatmapSettings, TrainingRecipe
-from .synthetic import OTHER, SIZE, read_shard, write_shard
+from .synthetic import OTHER, SIZE, SPACING_MM, read_shard, write_shard
 
 #: synthetic images that say what is forgotten: a shard no training draws from
 _CHECK_SEED, _CHECK_IMAGES = 990_001, 64
@@ -43,7 +43,7 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     """corrected: share of each batch that is of corrected cines, the rest is of the synthetic heart. rehearsal: how
     much more a difference from the base model's answer on the latter counts than an error on the former. patience:
     after so many validations in a row without a better one the run ends. Frames are drawn as often as their labels
-    count (corrections.label_weights)."""
+    count (corrections.label_weights). What a run begins with (init) and spacing_mm are the model's."""
 
     seed: int = 1
     steps: int = 120
@@ -65,6 +65,7 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
         super().__post_init__()
         self.require("corrected", 0 < self.corrected <= 1, "above 0, to 1")
         self.require("rehearsal", self.rehearsal >= 0, "0 or more")
+        self.require("init", not self.init, "none: fine-tuning begins with its base model")
         self.require("patience", self.patience >= 1, "at least 1")
 
 
@@ -80,9 +81,9 @@ class Cuts:
 
 
 def cut(
-    corrected: Sequence[CorrectedCine], mirrored: Sequence[bool], spec: ModelSpec, size: int, propagated: float
+    corrected: Sequence[CorrectedCine], mirrored: Sequence[bool], spacing_mm: float, size: int, propagated: float
 ) -> Cuts:
-    """The frames that count, cut around their landmarks at the model's spacing and handedness.
+    """The frames that count, cut around their landmarks at this pixel spacing and the model's handedness.
 
     mirrored: whether each cine is the mirror image of what the model takes.
     """
@@ -92,9 +93,7 @@ def cut(
         frames = np.flatnonzero(weights.any(1))
         points = one.landmarks.positions
         centre = np.nanmean(points[label_weights(one.landmarks).any(1)], axis=(0, 1))
-        window = Window(
-            one.cine.shape, tuple(centre), tuple(spec.input.spacing_mm / one.cine.spacing), (size,) * 2, mirror
-        )
+        window = Window(one.cine.shape, tuple(centre), tuple(spacing_mm / one.cine.spacing), (size,) * 2, mirror)
         images = window.images(one.cine.frames[frames])
         parts[0].append(images / max(float(np.percentile(images, 99.5)), 1e-6))
         parts[1].append(window.positions(points[frames]))
@@ -163,24 +162,26 @@ class HeatmapFinetune(TrainingRecipe):
         mirrored: Mapping[int, bool],
         propagated: float,
     ) -> None:
+        settings = replace(settings, spacing_mm=spec.input.spacing_mm)
         super().__init__(settings, folder)
         self.spec, self.way = spec, 1.0
         self._base = self.network().eval()
         sides = [[mirrored[id(one)] for one in part] for part in (training, held_out)]
-        cuts = cut(training, sides[0], spec, SIZE, propagated)
+        cuts = cut(training, sides[0], SPACING_MM, SIZE, propagated)
         self._fingerprint = hashlib.sha256(
             spec.checksum.encode() + cuts.images.tobytes() + cuts.landmarks.tobytes() + cuts.chances.tobytes()
         ).hexdigest()
         self._pool = _MixedPool(self._pool, cuts, settings.corrected)
-        self._held = cut(held_out, sides[1], spec, settings.size, propagated)
+        self._held = cut(held_out, sides[1], settings.spacing_mm, settings.size, propagated)
         self._check = self._synthetic_check()
         self._before = {name: self._error(torch_network(spec), cuts) for name, cuts in self._sets().items()}
 
     def _synthetic_check(self) -> Cuts:
         shard = read_shard(write_shard(self._pool.synthetic.folder, _CHECK_SEED, 0, _CHECK_IMAGES))
-        views, edge = shard.classes < OTHER, (SIZE - self.settings.size) // 2
-        images = shard.images[views, edge : SIZE - edge, edge : SIZE - edge].astype(np.float32)
-        landmarks = shard.landmarks[views] - edge
+        views, middle = shard.classes < OTHER, ((SIZE - 1) / 2,) * 2
+        step = self.settings.spacing_mm / SPACING_MM
+        window = Window((SIZE, SIZE), middle, (step, step), (self.settings.size,) * 2)
+        images, landmarks = window.images(shard.images[views]), window.positions(shard.landmarks[views])
         return Cuts(images, landmarks, shard.classes[views], np.full(len(images), 1 / len(images)))
 
     def _sets(self) -> dict[str, Cuts]:

@@ -22,16 +22,17 @@ from ...models.weights import read_state_dict
 from ..augment import random_affine, random_appearance
 from ..checkpoint import save_tensors
 from ..settings import LoopSettings
-from ..synthetic import MIRRORED, OTHER, read_shard, shard_path, write_shard
+from ..synthetic import MIRRORED, OTHER, SPACING_MM, read_shard, shard_path, write_shard
 from . import Recipe
 
 
 @dataclass(frozen=True)
 class SyntheticHeatmapSettings(LoopSettings):
     """shards: of 256 images. first_shards: the pool a run starts with; it grows evenly to `shards` over the first 60 %.
-    size, sigma: pixels of 2 mm. warm_up: steps in which the rate rises; then it falls as a cosine. view_told: share of
-    images whose view the network is told; wrongly_told: share told a wrong one; mirrored: share of mirror images;
-    bend: pixels, SD at the nodes of the smooth deformation.
+    size, sigma: in pixels. spacing_mm: the pixel spacing the network is for (shards have 2 mm). warm_up: steps in
+    which the rate rises; then it falls as a cosine. view_told: share of images whose view the network is told;
+    wrongly_told: share told a wrong one; mirrored: share of mirror images; bend: pixels, SD at the nodes of the smooth
+    deformation.
     strange: share of the images with a contrast from beyond the usual range of the training (training/synthetic.py).
     init: weights.pt or model.onnx of an earlier run to begin with, "": from nothing.
     shards_folder: where shards are kept, "": beside the checkpoint. wait_for_shards: another process makes them.
@@ -47,6 +48,7 @@ class SyntheticHeatmapSettings(LoopSettings):
     shards: int = 180
     first_shards: int = 60
     size: int = 128
+    spacing_mm: float = 2.0
     sigma: float = 2.4
     warm_up: int = 200
     view_told: float = 0.5
@@ -62,6 +64,7 @@ class SyntheticHeatmapSettings(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require("spacing_mm", self.spacing_mm > 0, "more than 0")
         self.require("strange", 0 <= self.strange <= 1, "from 0 to 1")
 
 
@@ -134,6 +137,7 @@ class TrainingRecipe(Recipe):
             scale=0.18,
             mirror=mirror,
             bend=settings.bend,
+            zoom=SPACING_MM / settings.spacing_mm,
         )
         images = random_appearance(images, generator)
         told = torch.zeros(settings.batch, 3)
