@@ -25,9 +25,9 @@ from ..models.architectures import OWN_GRAPH
 from ..models.catalogue import resolve_model
 from ..models.coordinates import Fit, scale_intensity
 from ..models.engine import Engine, open_engine
+from ..models.ensemble import members
 from ..models.intensity import scale_windows
 from ..models.sampling import Window
-from ..models.symmetries import IDENTITY, SETS
 from ..models.weights import file_kind, has_package
 from . import DEFAULT_MODEL, DetectionResult, detect
 
@@ -77,20 +77,17 @@ class FrameMaps:
             raise UsageError(f"{self.spec.id} gives coordinates and has no heat-maps; its saliency can be shown.")
         result, _ = self.detection(frame)
         window = self._window(result)
-        image = self._images(window)[frame]
         if self._runner is None:
             self._runner = open_engine(
                 self.spec.path, self.spec.architecture, self._engine, self._device, checksum=self.spec.checksum
             )
-        told = _told(result.view)
-        maps = np.zeros((len(self.spec.landmarks), *window.size), np.float32)
-        symmetries = SETS[self.spec.symmetries] if self._tta else (IDENTITY,)
-        for symmetry in symmetries:
-            inputs = {"image": symmetry.images(image)[None, None]}
-            if self.spec.input.view_input:
-                inputs["view"] = told
-            answer = self._runner.run(inputs)["heatmaps"][0, : len(maps)]
-            maps += symmetry.undo_maps(answer) / len(symmetries)
+        told = {"view": _told(result.view)} if self.spec.input.view_input else {}
+        maps, seen = 0, 0
+        for member in members(self.spec, self._tta):
+            image = self._images(member.seen(window), member.scale)[[frame]]
+            answer, saw = member.answer(image, lambda part: self._runner.run({"image": part, **told}))
+            maps, seen = maps + answer["heatmaps"][0, : len(self.spec.landmarks)], seen + saw
+        maps = maps / np.maximum(seen, 1)
         found = np.zeros((N_LANDMARKS, *self.cine.shape), np.float32)
         found[[number - 1 for number in self.spec.landmarks]] = window.inverse().images(maps)
         return found
@@ -198,11 +195,10 @@ class FrameMaps:
             size, centre = tuple(int(side) for side in -(-shape / step // 16) * 16), (shape - 1) / 2
         return Window(self.cine.shape, tuple(centre), tuple(step), size, bool(facts["mirrored"]))
 
-    def _images(self, window: Window) -> np.ndarray:
-        """(T, *size) as the network takes them: its scale is that of all frames."""
-        return scale_windows(
-            window.images(self.cine.frames), self.spec.input.intensity, self.spec.input.spacing_mm or 1.0
-        )
+    def _images(self, window: Window, scale: float = 1.0) -> np.ndarray:
+        """(T, *size) as the network takes them: its intensities are those of all frames. scale: as in `Member`."""
+        spacing_mm = (self.spec.input.spacing_mm or 1.0) * scale
+        return scale_windows(window.images(self.cine.frames), self.spec.input.intensity, spacing_mm)
 
     def _logits(self) -> Callable[[Tensor, Tensor], Tensor]:
         """(image, view) -> logits (1, channels + 1, rows, columns)."""

@@ -55,6 +55,7 @@ class Decision:
 class ModelSpec:
     """One model of the catalogue; the fields of resources/models.schema.json, and
 
+    scales: pixel spacings, in units of the input's, that the symmetries of a heat-map model's ensemble use by turns.
     origin: "built-in", "download", "user" (registered) or "path" (given as a file).
     path: the weights file, and checksum: its sha256, once `resolve_model` has verified it; before, None and "".
     training: what a fine-tuned model was made of (training.finetune), None for others; its "summary" is for people.
@@ -77,6 +78,7 @@ class ModelSpec:
     intended_use: str
     synthetic_only: bool
     decision: Decision | None
+    scales: tuple[float, ...] = (1.0,)
     origin: str = "built-in"
     path: Path | None = None
     checksum: str = ""
@@ -96,12 +98,14 @@ class ModelSpec:
         entry = asdict(self)
         for name in ("origin", "path", "checksum"):
             del entry[name]
-        entry["landmarks"] = list(self.landmarks)
+        entry["landmarks"], entry["scales"] = list(self.landmarks), list(self.scales)
         entry["input"]["size"] = None if self.input.size is None else list(self.input.size)
         if self.decision is not None:
             entry["decision"]["confidence"] = list(self.decision.confidence)
         if self.training is None:
             del entry["training"]
+        if self.scales == (1.0,):
+            del entry["scales"]
         return entry
 
 
@@ -125,6 +129,9 @@ _CHECKS = {
     ),
     "architecture": lambda value: isinstance(value, str),
     "symmetries": lambda value: value in SYMMETRIES,
+    "scales": lambda value: (
+        isinstance(value, list) and value and all(isinstance(one, (int, float)) and 0.5 <= one <= 2 for one in value)
+    ),
     "file": lambda value: value is None or isinstance(value, str),
     "source": lambda value: value is None or isinstance(value, str),
     "size": lambda value: value is None or (isinstance(value, int) and value > 0),
@@ -152,7 +159,7 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
     """
     names = {field.name for field in fields(ModelSpec)} - {"origin", "path", "checksum"}
     if isinstance(entry, Mapping):
-        entry = {"training": None, **entry}
+        entry = {"training": None, "scales": [1.0], **entry}
     inputs = {field.name for field in fields(InputSpec)}
 
     def check_names(found: object, expected: set[str], what: str) -> None:
@@ -175,6 +182,7 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
             **entry,
             "decision": decision and Decision(decision["presence"], decision["view"], tuple(decision["confidence"])),
             "landmarks": tuple(entry["landmarks"]),
+            "scales": tuple(entry["scales"]),
             "input": InputSpec(**{**entry["input"], "size": tuple(size) if size else None}),
         },
         origin=origin,
