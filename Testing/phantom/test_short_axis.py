@@ -31,7 +31,7 @@ def painted(patient, phase, geometry, shape):
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1).reshape(-1, 2)
     points = patient.pose.to_heart(geometry.to_patient(grid)).astype(np.float32)
     label = np.zeros(len(points), int)
-    for tissue, opacity in patient.heart(phase).layers(points, 0.3):
+    for tissue, opacity, _ in patient.heart(phase).layers(points, 0.3):
         label[opacity > 0.5] = {"lv_wall": 1, "blood_left": 2, "trabeculae": 2, "blood_right": 3}.get(tissue, 0)
         if tissue == "trabeculae":
             break

@@ -6,6 +6,7 @@ from CardiacValveLandmarksLib.landmarks import VIEWS, in_view
 from CardiacValveLandmarksLib.orientation import handedness
 from CardiacValveLandmarksLib.phantom.anatomy import HeartAnatomy
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
+from CardiacValveLandmarksLib.phantom.heart import MYOCARDIUM
 from CardiacValveLandmarksLib.phantom.motion import motion_state, shortening
 from CardiacValveLandmarksLib.phantom.render import Patient
 from CardiacValveLandmarksLib.phantom.rings import MIN_CHORD, cut_landmarks, cut_ring, valves
@@ -147,7 +148,9 @@ def test_septal_tricuspid_hinge_lies_on_the_right_side_of_the_septum():
         heart = Patient.sample(np.random.default_rng(seed)).heart(0.0)
         along = np.linspace(-8.0, 8.0, 65)
         points = heart.rings.tricuspid.nodes[0] + along[:, None] * np.array([1.0, 0.0, 0.0])
-        wall = next(value for name, value in heart.layers(points.astype(np.float32), 0.5) if name == "lv_wall")
+        wall = next(
+            layer.opacity for layer in heart.layers(points.astype(np.float32), 0.5) if layer.structure == MYOCARDIUM
+        )
         gaps.append(abs(along[np.flatnonzero(wall > 0.5)[0]]) if (wall > 0.5).any() else np.inf)
     assert np.median(gaps) < 1.5
     assert np.mean(np.array(gaps) < 4.5) >= 0.9

@@ -8,12 +8,24 @@ the inner loop of training-image generation.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from .anatomy import HeartAnatomy
 from .rings import Ring, Valves, apart, base_weight, direction, valves, wall_thickness
 from .shapes import TABLE, Atrium, angle_index, polar_table, roughness, tube
+
+#: structures whose outline others ask for
+RV_OUTFLOW, RV_CAVITY, MYOCARDIUM, LV_CAVITY = "RV outflow", "RV cavity", "LV myocardium", "LV cavity"
+
+
+class Layer(NamedTuple):
+    """tissue: a name of `contrast.TISSUES`. opacity: (N,) in [0, 1]. structure: whose outline this is, or ""."""
+
+    tissue: str
+    opacity: np.ndarray
+    structure: str = ""
 
 
 class Heart:
@@ -204,8 +216,8 @@ class Heart:
         return left, right
 
     # -- evaluation ----------------------------------------------------------------------------
-    def layers(self, points: np.ndarray, softness: float) -> Iterator[tuple[str, np.ndarray]]:
-        """Tissue name and opacity (N,) in painting order. points (N, 3) float32 heart mm, softness in mm."""
+    def layers(self, points: np.ndarray, softness: float) -> Iterator[Layer]:
+        """The layers in painting order. points (N, 3) float32 heart mm, softness in mm."""
         a = self.anatomy
         x, y, z = points.T
         inverse = np.float32(1 / max(softness, 1e-3))
@@ -276,56 +288,58 @@ class Heart:
         )
         groove = np.exp(-(((z - np.float32(self.rings.mitral.centre[2])) / 16) ** 2))
         fat = (np.float32(a.fat) + np.float32(a.groove_fat) * groove) * self._fat_patch[index]
-        yield "pericardium", opacity(outer - fat - np.float32(1.6))
-        yield "fat", opacity(outer - fat)
+        yield Layer("pericardium", opacity(outer - fat - np.float32(1.6)))
+        yield Layer("fat", opacity(outer - fat))
         for name in ("sinus", "artery0", "artery1"):
-            yield "vessel_wall", opacity(vessels[name] - 1)
-            yield "blood_ra" if name == "sinus" else "blood_aorta", opacity(vessels[name])
-        yield "vessel_wall", opacity(np.minimum(d_ra, d_pulmonary) - np.float32(1.8))
-        yield (
+            yield Layer("vessel_wall", opacity(vessels[name] - 1))
+            yield Layer("blood_ra" if name == "sinus" else "blood_aorta", opacity(vessels[name]))
+        yield Layer("vessel_wall", opacity(np.minimum(d_ra, d_pulmonary) - np.float32(1.8)))
+        yield Layer(
             "rv_wall",
             opacity(np.minimum(d_rv_wall, d_pulmonary - np.float32(a.infundibulum) * np.clip(z / 20 + 1.6, 0, 1))),
         )
-        yield "vessel_wall", opacity(d_la - np.float32(1.8))
+        yield Layer("vessel_wall", opacity(d_la - np.float32(1.8)))
         mixed_right, mixed_left = (
             np.clip((depth - np.float32(start)) / np.float32(length), 0, 1)
             for depth, (start, length) in zip((below, above), self._mixing, strict=True)
         )
         atrium = opacity(d_ra)
-        yield "blood_ra", atrium
-        yield "blood_right", atrium * mixed_right
-        yield "blood_right", opacity(d_pulmonary)
-        yield "vessel_wall", opacity(np.maximum(d_la - np.float32(1.6), -d_ra - 3))
+        yield Layer("blood_ra", atrium)
+        yield Layer("blood_right", atrium * mixed_right)
+        yield Layer("blood_right", opacity(d_pulmonary), RV_OUTFLOW)
+        yield Layer("vessel_wall", opacity(np.maximum(d_la - np.float32(1.6), -d_ra - 3)))
         # blood of atrium and ventricle runs into one another somewhere about the ring, with no seam at the ring that
         # would betray it; cavities overlap a little for the same reason
         right = opacity(np.where(exists, np.maximum(np.maximum(inner, -d_epi), -below - 2), 99))
-        yield "blood_ra", right
-        yield "blood_right", right * mixed_right
-        yield "lv_wall", opacity(d_myocardium)
+        yield Layer("blood_ra", right, RV_CAVITY)
+        yield Layer("blood_right", right * mixed_right)
+        yield Layer("lv_wall", opacity(d_myocardium), MYOCARDIUM)
         atrium = opacity(d_la)
-        yield "blood_la", atrium
-        yield "blood_left", atrium * mixed_left
-        yield "crux", opacity(vessels["crux"])
-        yield "vessel_wall", opacity(d_aorta - np.float32(a.aortic_wall))
+        yield Layer("blood_la", atrium)
+        yield Layer("blood_left", atrium * mixed_left)
+        yield Layer("crux", opacity(vessels["crux"]))
+        yield Layer("vessel_wall", opacity(d_aorta - np.float32(a.aortic_wall)))
         left = opacity(np.maximum(d_endo, -above - 2))
-        yield "blood_la", left
-        yield "blood_left", left * mixed_left
-        yield "blood_aorta", opacity(d_aorta) * np.clip((behind + 6) / 10, 0, 1)
+        yield Layer("blood_la", left, LV_CAVITY)
+        yield Layer("blood_left", left * mixed_left)
+        yield Layer("blood_aorta", opacity(d_aorta) * np.clip((behind + 6) / 10, 0, 1))
         depth = np.float32(1.0 + 3.5 * a.trabeculation * (1 + self.motion.contraction))
         inward = np.clip(1 + d_endo / depth, 0, 1) * np.clip((above - 18) / 25, 0, 1)
-        yield "trabeculae", left * inward * np.float32(min(0.85, 0.4 * a.trabeculation))
+        yield Layer("trabeculae", left * inward * np.float32(min(0.85, 0.4 * a.trabeculation)))
         for path, radii in self._papillary:
-            yield "lv_wall", opacity(np.maximum(tube(points, path, radii), d_endo - 2))
+            yield Layer("lv_wall", opacity(np.maximum(tube(points, path, radii), d_endo - 2)))
         band = self._moderator_band()
-        yield "rv_wall", opacity(np.maximum(tube(points, *band), d_rv - 1))
+        yield Layer("rv_wall", opacity(np.maximum(tube(points, *band), d_rv - 1)))
         for ring, is_open, leaflet in (
             (self.rings.mitral, self.motion.mitral_open, a.mitral_leaflet),
             (self.rings.tricuspid, self.motion.mitral_open, a.mitral_leaflet * 0.95),
         ):
-            yield "leaflet", opacity(self._leaflets(points, ring, is_open, leaflet)) * np.float32(a.leaflet_opacity)
-        yield "leaflet", opacity(self._cusps(points)) * np.float32(a.leaflet_opacity)
+            yield Layer(
+                "leaflet", opacity(self._leaflets(points, ring, is_open, leaflet)) * np.float32(a.leaflet_opacity)
+            )
+        yield Layer("leaflet", opacity(self._cusps(points)) * np.float32(a.leaflet_opacity))
         curtain = self._curtain()
-        yield "leaflet", opacity(tube(points, curtain, np.full(len(curtain), 0.9)))
+        yield Layer("leaflet", opacity(tube(points, curtain, np.full(len(curtain), 0.9))))
 
     def _profile_at(self, above: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weight of the base outline, profile and its slope at a height below the base."""

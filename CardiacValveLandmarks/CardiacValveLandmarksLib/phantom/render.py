@@ -72,7 +72,7 @@ class Slice:
             local = self.patient.pose.to_heart(shifted).astype(np.float32)
             values = self._background[near].copy()
             flow = self.contrast.flow_factor(local, near, self.shape, phase)
-            for tissue, opacity in heart.layers(local, self._softness):
+            for tissue, opacity, _ in heart.layers(local, self._softness):
                 self._paint(values, near, tissue, opacity, flow if tissue.startswith("blood") else 1)
             mean += values / len(offsets)
         image = self._background.copy()

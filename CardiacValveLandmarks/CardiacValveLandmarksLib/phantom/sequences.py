@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .contrast import Contrast
-from .heart import Heart
+from .heart import MYOCARDIUM, Heart, Layer
 from .render import Patient
 
 SEQUENCES = ("cine", "LGE", "T1")
@@ -129,14 +129,12 @@ class _ScarredHeart:
         self._heart, self._scars = heart, scars
         self.anatomy, self.rings = heart.anatomy, heart.rings
 
-    def layers(self, points: np.ndarray, softness: float) -> Iterator[tuple[str, np.ndarray]]:
-        pending = list(self._scars)
-        for tissue, opacity in self._heart.layers(points, softness):
-            yield tissue, opacity
-            if tissue == "lv_wall":  # the wall itself comes first, papillary muscles later
-                for scar in pending:
-                    yield "scar", opacity * scar.share(self._heart, points, softness)
-                pending = []
+    def layers(self, points: np.ndarray, softness: float) -> Iterator[Layer]:
+        for layer in self._heart.layers(points, softness):
+            yield layer
+            if layer.structure == MYOCARDIUM:
+                for scar in self._scars:
+                    yield Layer("scar", layer.opacity * scar.share(self._heart, points, softness))
 
 
 @dataclass(frozen=True)

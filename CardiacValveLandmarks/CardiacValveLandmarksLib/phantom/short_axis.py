@@ -11,7 +11,7 @@ from ..geometry import SliceGeometry
 from ..short_axis import N_SHORT_AXIS
 from .anatomy import HeartAnatomy
 from .contrast import Contrast
-from .heart import Heart
+from .heart import LV_CAVITY, MYOCARDIUM, RV_CAVITY, RV_OUTFLOW, Heart
 from .planes import plane_geometry
 from .render import Patient, Slice
 from .rings import direction
@@ -118,21 +118,13 @@ class _Rays:
         """(n,) radius of the endocardium, of the epicardium, and whether the RV cavity lies just outside it."""
         n, k = len(degrees), len(self._radii)
         points = self.place(np.repeat(degrees, k), np.tile(self._radii, n)).astype(np.float32)
-        wall = blood = cavity = None
-        right = np.zeros(n * k, np.float32)
-        for tissue, opacity in self.heart.layers(points, _SOFT):
-            if tissue == "blood_right":  # the outflow tract; the cavity itself as far as its blood is not the atrium's
-                right = np.maximum(right, opacity)
-            elif tissue == "blood_ra":  # the last one before the wall fills the right ventricle
-                cavity = opacity if wall is None else cavity
-            elif tissue == "lv_wall" and wall is None:
-                wall = opacity
-            elif tissue == "blood_la":  # the last one fills the left ventricle
-                blood = opacity
-            elif tissue == "blood_aorta" and wall is not None:
+        shown: dict[str, np.ndarray] = {}
+        for layer in self.heart.layers(points, _SOFT):
+            shown |= {layer.structure: layer.opacity}
+            if layer.structure == LV_CAVITY:  # the last of them to be painted
                 break
-        right = np.maximum(right, cavity)
-        endo, epi = (self._border(layer.reshape(n, k)) for layer in (blood, wall))
+        right = np.maximum(shown[RV_CAVITY], shown[RV_OUTFLOW])
+        endo, epi = (self._border(layer.reshape(n, k)) for layer in (shown[LV_CAVITY], shown[MYOCARDIUM]))
         at = np.clip(np.round((epi + _BESIDE) / _STEP).astype(int), 0, k - 1)
         return endo, epi, right.reshape(n, k)[np.arange(n), at] >= 0.5
 
