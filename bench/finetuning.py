@@ -26,7 +26,7 @@ from CardiacValveLandmarksLib.landmarks import LandmarkSeries, Provenance
 from CardiacValveLandmarksLib.phantom.cines import SyntheticCine, synthetic_study
 from CardiacValveLandmarksLib.phantom.render import Patient
 from CardiacValveLandmarksLib.training.corrections import CorrectedCine
-from CardiacValveLandmarksLib.training.finetune import Score, finetune, score
+from CardiacValveLandmarksLib.training.finetune import Case, Score, finetune, score
 
 CINES = (2, 5, 10)
 #: seeds of patients: corrected ones, others of the kind, ordinary ones
@@ -84,11 +84,13 @@ def views(kind: str) -> tuple[str, ...]:
     return ("4CH",) if kind == "ebstein" else ("4CH", "2CH", "3CH")
 
 
-def cases(kind: str, first: int) -> list[tuple]:
+def cases(kind: str, first: int) -> list[Case]:
     """Cines of other patients, the views in turn, for `score`."""
     shown = views(kind)
     items = [cine(kind, first + n, shown[n % len(shown)], FRAMES) for n in range(MEASURED)]
-    return [(item.cine, item.kind, item.truth.positions) for item in items]
+    return [
+        Case(item.cine, item.kind, item.truth.positions, np.zeros(item.truth.present.shape, bool)) for item in items
+    ]
 
 
 def row(name: str, kind: Score, ordinary: Score, before: tuple[Score, Score] | None, note: str = "") -> str:

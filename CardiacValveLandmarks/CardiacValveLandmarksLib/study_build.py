@@ -46,7 +46,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     UsageError where the settings do not fit.
     """
     settings = settings or StudySettings()
-    _check_settings(settings)
+    check_settings(settings)
     assignment = assign_views(entries, settings.views)
     doubts = list(assignment.doubts)
     paths = _fit(assignment.views, settings.order, doubts)
@@ -113,7 +113,8 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     )
 
 
-def _check_settings(settings: StudySettings) -> None:
+def check_settings(settings: StudySettings) -> None:
+    """UsageError for a setting out of range."""
     for value, allowed, what in (
         (settings.alignment, ALIGNMENTS, "alignment"),
         (settings.ring_method, RING_METHODS, "ring method"),

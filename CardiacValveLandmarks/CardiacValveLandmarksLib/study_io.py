@@ -59,8 +59,10 @@ def study_from_json(path: str | os.PathLike) -> Study:
     advice = "Make it again with `cvl study`."
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except IsADirectoryError as error:
+        raise InputError(path, "a study file", "a folder", f"Give {path / 'study.json'}.") from error
     except OSError as error:
-        raise InputError(path, "a study file", error.strerror or str(error), advice) from error
+        raise InputError(path, "a study file", error.strerror or str(error), "Check the path.") from error
     except ValueError as error:
         raise InputError(path, "a study file (JSON)", f"no JSON: {error}", advice) from error
     return study_from_dict(content, path)

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from CardiacValveLandmarksLib.errors import ModelError
 from CardiacValveLandmarksLib.models.catalogue import resolve_model
 from CardiacValveLandmarksLib.models.decoding import decode
 from CardiacValveLandmarksLib.models.ensemble import Member, members
 from CardiacValveLandmarksLib.models.sampling import Window
+from CardiacValveLandmarksLib.models.spec import spec_from_entry
 from CardiacValveLandmarksLib.models.symmetries import SQUARE
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +75,10 @@ def test_the_scales_are_taken_by_turns():
     assert [member.scale for member in members(spec)] == [1.0, 0.85, 1.0, 0.85]
     assert len({member.symmetry for member in members(spec)}) == 4
     assert members(spec, tta=False) == (Member(),)
+
+
+def test_more_scales_than_symmetries_are_refused():
+    spec = resolve_model("phantom-heatmap")
+    entry = {**spec.entry(), "symmetries": "none", "scales": [1.0, 0.8]}
+    with pytest.raises(ModelError, match="at most 1 scales"):
+        spec_from_entry(entry, "user", "models.json")

@@ -193,6 +193,17 @@ def test_points_moved_in_a_detections_markups_are_corrections(patient, tmp_path)
         read_corrections(tmp_path / "4CH.mrk.json", folder)
 
 
+@pytest.mark.parametrize("name", ["series_5", "scan 3", "Se-12"])
+def test_the_number_in_a_cines_name_is_no_frame(patient, tmp_path, name):
+    folder, ((cine, truth), _) = patient
+    found = predicted(cine, truth)
+    result = DetectionResult(found, "2CH", 1.0, {"2CH": 1.0}, find_model("phantom-heatmap"), "test", {}, ())
+    write_json(cine, result, tmp_path / f"{name}.json")
+    write_markups(cine, found, tmp_path / f"{name}.mrk.json")
+    with pytest.raises(InputError, match="automatic points only"):
+        read_corrections(tmp_path / f"{name}.json", folder)
+
+
 def cine_of(shape, landmarks, spacing=None):
     rng = np.random.default_rng(shape[0])
     return Cine(rng.random((landmarks.n_frames, *shape), np.float32), spacing=spacing)

@@ -20,7 +20,12 @@ from CardiacValveLandmarksLib.training import finetune as module  # noqa: E402
 from CardiacValveLandmarksLib.training.corrections import CorrectedCine, split  # noqa: E402
 from CardiacValveLandmarksLib.training.corrections_npz import write_corrections_npz  # noqa: E402
 from CardiacValveLandmarksLib.training.finetune import Comparison, Score, finetune, is_mirrored  # noqa: E402
-from CardiacValveLandmarksLib.training.finetune_heatmap import HeatmapFinetuneSettings, answer_loss, cut  # noqa: E402
+from CardiacValveLandmarksLib.training.finetune_heatmap import (  # noqa: E402
+    HeatmapFinetune,
+    HeatmapFinetuneSettings,
+    answer_loss,
+    cut,
+)
 from CardiacValveLandmarksLib.training.synthetic import write_shard  # noqa: E402
 
 
@@ -158,7 +163,52 @@ def test_a_missed_landmark_counts(corrected, monkeypatch):
 
     monkeypatch.setattr(module, "detect", nothing)
     missed = module.score("phantom-heatmap", [case])
-    assert missed.found == 0 and missed.mean_mm == module.MISSED_MM and np.isnan(missed.median_mm)
+    assert missed.found == 0 and missed.mean_mm == module.MISSED_MM and missed.median_mm is None
+
+
+def test_what_is_marked_as_absent_must_not_be_found(corrected):
+    one = corrected[0]
+    there = np.flatnonzero(one.landmarks.present[0])
+    provenance, confidence = one.landmarks.provenance.copy(), np.full(one.landmarks.confidence.shape, np.nan)
+    positions = one.landmarks.positions.copy()
+    gone = int(there[0])
+    positions[0, gone], provenance[0, gone], confidence[1] = np.nan, Provenance.ABSENT, 0.5
+    marked = CorrectedCine(one.cine, one.landmarks.replace(
+        positions=positions, provenance=provenance, confidence=confidence), "p")  # fmt: skip
+    (case,) = module.corrected_cases([marked])
+    assert case.absent.sum() == 1 and case.points == np.isfinite(case.positions[..., 0]).sum() + 1
+    (before,) = module.corrected_cases([one])
+    found, plain = module.score("phantom-heatmap", [case]), module.score("phantom-heatmap", [before])
+    # the built-in model finds it, as it found it when it was said to be there
+    assert found.mean_mm > plain.mean_mm + 0.5 * module.MISSED_MM / case.points
+
+
+def test_settings_that_are_the_models_are_refused(corrected, shards, tmp_path):
+    for change in ({"spacing_mm": 1.1}, {"size": 96}):
+        with pytest.raises(UsageError, match=next(iter(change))):
+            finetune(corrected, tmp_path / "out", settings=few_steps(shards, **change))
+    torch.save(torch_network(resolve_model("phantom-heatmap")).state_dict(), tmp_path / "own.pt")
+    register(tmp_path / "own.pt", "framed", intensity="frame")
+    with pytest.raises(ModelError, match="percentile"):
+        finetune(corrected, tmp_path / "out", "framed", settings=few_steps(shards))
+
+
+def test_another_held_out_set_is_another_run(corrected, shards, tmp_path):
+    spec, settings = resolve_model("phantom-heatmap"), few_steps(shards)
+    mirrored = {id(one): False for one in corrected}
+    made = [
+        HeatmapFinetune(settings, tmp_path, spec, corrected[:2], held, mirrored, 0.5).fingerprint()
+        for held in (corrected[2:3], corrected[3:])
+    ]
+    assert made[0] != made[1]
+
+
+def test_points_a_cut_does_not_show_are_not_asked_for(corrected):
+    one = corrected[0]
+    cuts = cut([one], [False], 1.0, 48, 0.5)
+    inside = cuts.landmarks[np.isfinite(cuts.landmarks)]
+    assert inside.min() >= 0 and inside.max() <= 47
+    assert np.isnan(cuts.landmarks[:, one.landmarks.present[0]]).any()
 
 
 def test_patients_are_never_on_both_sides(corrected):

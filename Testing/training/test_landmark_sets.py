@@ -18,7 +18,7 @@ from CardiacValveLandmarksLib.study_io import study_to_json
 from CardiacValveLandmarksLib.training.annotation_names import NameMap, image_place, view_in
 from CardiacValveLandmarksLib.training.compare import compare
 from CardiacValveLandmarksLib.training.dataset import LabelledImages, write_npz
-from CardiacValveLandmarksLib.training.landmark_sets import read_landmark_sets
+from CardiacValveLandmarksLib.training.landmark_sets import joined_sets, read_landmark_sets
 from CardiacValveLandmarksLib.training.points import long_axis
 
 
@@ -92,6 +92,9 @@ def test_markups_of_one_cine_are_joined_whatever_their_coordinate_system(items, 
     assert found.frames.tolist() == [0, 4]
     expected = item.cine.geometry.to_patient(item.truth.positions[[0, 4]])
     np.testing.assert_allclose(found.patient[:, :11], expected, atol=1e-6)
+    # as a folder, or named one by one
+    (named,) = joined_sets([one for path in sorted(tmp_path.glob("*.mrk.json")) for one in read_landmark_sets(path)])
+    np.testing.assert_array_equal(named.patient, found.patient)
 
 
 @pytest.mark.parametrize(

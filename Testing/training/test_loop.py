@@ -157,6 +157,17 @@ def test_a_run_does_not_go_on_with_other_settings(tmp_path, change, message):
         run(tmp_path, **change)
 
 
+def test_a_setting_that_came_later_had_its_default(tmp_path):
+    run(tmp_path, steps=24)
+    checkpoint = tmp_path / "checkpoint.pt"
+    content = torch.load(checkpoint, weights_only=True)
+    del content["settings"]["clip_norm"]
+    torch.save(content, checkpoint)
+    run(tmp_path, steps=24)
+    with pytest.raises(ModelError, match="clip_norm"):
+        run(tmp_path, steps=24, clip_norm=3.0)
+
+
 def spoilt(path, **changes):
     content = torch.load(path, weights_only=True)
     torch.save({**content, **changes}, path)

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from CardiacValveLandmarksLib.errors import ModelError  # noqa: E402
+from CardiacValveLandmarksLib.errors import ModelError, UsageError  # noqa: E402
 from CardiacValveLandmarksLib.models.architectures import ARCHITECTURES  # noqa: E402
 from CardiacValveLandmarksLib.models.catalogue import resolve_model  # noqa: E402
 from CardiacValveLandmarksLib.models.compact import halve_weights  # noqa: E402
@@ -156,10 +156,43 @@ def test_mirrored_and_wrongly_told_images_show_nothing(recipe, tmp_path):
     assert len(CLASSES) == 5
 
 
-def test_the_built_in_recipe_makes_a_model_file(recipe, tmp_path):
-    model = train(recipe, tmp_path)
-    assert resolve_model(model).architecture == "heatmap-unet"
+def test_the_built_in_recipe_makes_a_model_file_that_says_what_it_is(recipe, tmp_path):
+    chosen = TrainingRecipe(replace(recipe.settings, spacing_mm=1.5, size=96), tmp_path)
+    model = train(chosen, tmp_path)
+    for path in (model, tmp_path / "weights.pt"):
+        spec = resolve_model(path)
+        assert spec.architecture == "heatmap-unet" and spec.synthetic_only
+        assert spec.input.spacing_mm == 1.5 and spec.input.size == (96, 96)
+        # thresholds of other weights are not this model's
+        assert spec.decision is None
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + SMALL.steps // SMALL.log_every
+
+
+def test_the_pool_is_whole_whatever_the_steps_on_a_batch(shards, tmp_path):
+    settings = replace(SMALL, shards_folder=str(shards), steps=6, substeps=2)
+    recipe = TrainingRecipe(settings, tmp_path)
+    recipe.batch(settings.steps // settings.substeps - 1)
+    assert len(recipe._pool.images) == settings.shards
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shards": 0},
+        {"first_shards": 0},
+        {"first_shards": 3},
+        {"size": 100},
+        {"sigma": 0.0},
+        {"spacing_mm": 0.0},
+        {"warm_up": -1},
+        {"view_told": 1.7},
+        {"strange": -0.1},
+        {"bend": -1.0},
+    ],
+)
+def test_settings_out_of_range_are_named(change):
+    with pytest.raises(UsageError, match=next(iter(change))):
+        replace(SMALL, **change)
 
 
 def test_a_run_can_begin_with_the_weights_of_another(recipe, tmp_path):

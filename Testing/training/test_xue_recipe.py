@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import dataclasses
 import json
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ pytest.importorskip("onnx", reason="onnx is not installed")
 from CardiacValveLandmarksLib.cine import Cine  # noqa: E402
 from CardiacValveLandmarksLib.cli import main  # noqa: E402
 from CardiacValveLandmarksLib.detection import detect  # noqa: E402
+from CardiacValveLandmarksLib.detection.files import write_json  # noqa: E402
 from CardiacValveLandmarksLib.detection.heatmap import HeatmapDetector  # noqa: E402
 from CardiacValveLandmarksLib.detection.short_axis import detect_short_axis  # noqa: E402
 from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError  # noqa: E402
@@ -240,7 +242,7 @@ def test_batches_may_mix_views(tmp_path):
 # -- results ---------------------------------------------------------------------------------------
 
 
-def test_the_trained_model_detects(long_axis):
+def test_the_trained_model_detects(long_axis, tmp_path):
     """It has learned nothing to speak of, but goes the whole way: description, engines, presence, all frames."""
     _, model = long_axis
     spec = resolve_model(model)
@@ -248,8 +250,47 @@ def test_the_trained_model_detects(long_axis):
     cine = synthetic_study(3, kinds=("4CH",), frames=3, shape=(96, 96), spacing=3.0).items[0].cine
     result = detect(cine, model, view="4CH", threads=1)
     assert result.landmarks.positions.shape == (3, 11, 2) and result.engine.startswith("ONNX")
+    # such a model does not say how likely none of the views is, and its result can be written
+    write_json(cine, result, tmp_path / "4CH.json")
+    assert json.loads((tmp_path / "4CH.json").read_text())["settings"]["not_a_long_axis_view"] is None
     with pytest.raises(ModelError, match="short-axis"):
         detect_short_axis(cine, model)
+
+
+class _Spots:
+    """Marks every bright pixel as every landmark."""
+
+    def run(self, inputs):
+        bright = (inputs["image"] > 0.9).astype(np.float32)
+        return {"heatmaps": np.repeat(bright, 8, 1)}
+
+
+def _unsized(spec):
+    return dataclasses.replace(spec, input=dataclasses.replace(spec.input, spacing_mm=None, size=None))
+
+
+@pytest.mark.parametrize(("spacing", "close"), [(2.0, False), (0.5, True)])
+def test_distances_are_mm_for_models_of_any_spacing_too(long_axis, spacing, close):
+    """Two mitral points nine pixels apart are a valve at 2 mm, and too close at 0.5 mm."""
+
+    class Valve:
+        def run(self, inputs):
+            maps = np.zeros((len(inputs["image"]), 8, *inputs["image"].shape[2:]), np.float32)
+            maps[:, 4, 80, 60], maps[:, 5, 80, 69] = 0.9, 0.9
+            return {"heatmaps": maps}
+
+    cine = Cine(np.random.default_rng(0).random((2, 160, 160)), spacing=np.full(2, spacing))
+    found = HeatmapDetector(cine, _unsized(resolve_model(long_axis[1])), Valve(), False, None, None).find("4CH")
+    assert any("closer than 10 mm" in warning for warning in found.warnings) == close
+
+
+def test_a_model_of_any_size_sees_the_whole_image(long_axis):
+    frames = np.zeros((1, 400, 352))
+    frames[0, 30, 300] = 1
+    detector = HeatmapDetector(Cine(frames), _unsized(resolve_model(long_axis[1])), _Spots(), False, None, None)
+    found = detector.find("4CH")
+    assert found.facts["window_size"] == [400, 352]
+    np.testing.assert_allclose(found.positions[0, 4], [30, 300], atol=0.6)
 
 
 @pytest.mark.parametrize(("second", "recognised"), [(0.05, "2CH"), (0.5, None)])
@@ -276,7 +317,7 @@ def test_torchscript_and_onnx_give_the_same(long_axis, tmp_path):
     net = PublishedUNet(7, TINY["widths"], TINY["blocks"])
     chosen = XueSettings(**TINY, export="torchscript", init=str(folder / "weights.pt"))
     load_weights(net, chosen)
-    other = write_model(net.eval(), chosen, tmp_path)
+    other = write_model(net.eval(), chosen, tmp_path, True)
     image = np.random.default_rng(0).random((2, 1, 96, 64), np.float32)  # another size than it was traced with
     maps = []
     for path, engine in ((model, "onnx"), (other, "torch")):

@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..files import make_folder
 from . import study as study_command
 from .detect import add_detection_options, write_results
+from .numbers import natural
 from .phantom import write_study
 
 #: measures shown against those of the true landmarks
@@ -24,7 +25,7 @@ def add_parser(subparsers) -> None:
         "FEM files and a report, and print the errors against its truth.",
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR")
-    parser.add_argument("--seed", type=int, default=2026, help="which synthetic patient")
+    parser.add_argument("--seed", type=natural, default=2026, help="which synthetic patient")
     add_detection_options(parser)
     parser.set_defaults(run=run)
 
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from ..readers import read_cine
     from ..study_build import build_study
 
+    origin = study_command.origin_of(options)  # a model that is not there is told before anything is written
     folder = make_folder(options.output)
     if any(folder.iterdir()):
         raise InputError(folder, "an empty folder", "files in it", "Choose another folder.")
@@ -56,7 +58,6 @@ def run(options: argparse.Namespace) -> int:
     arguments = argparse.ArgumentParser()
     study_command.add_parser(arguments.add_subparsers())
     told = arguments.parse_args(["study", str(folder / "dicom"), "-o", str(folder / "study"), "--model", options.model])
-    origin = study_command.origin_of(options)
     status = study_command.run(told, lambda cine: results[hash(cine.frames.tobytes())], origin)
     print(f"\n{'measure':52}{'found':>8}{'true':>8}")
     found = build_study([(cine, results[hash(cine.frames.tobytes())].landmarks) for cine, _ in truth])

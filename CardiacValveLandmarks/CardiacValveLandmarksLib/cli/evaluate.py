@@ -7,7 +7,9 @@ import csv
 from pathlib import Path
 
 from ..errors import InputError, UsageError
+from ..files import make_folder
 from .detect import read_cines
+from .numbers import positive
 from .progress import ProgressBar
 
 _MODEL = "phantom-heatmap"
@@ -28,7 +30,7 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder for tables (CSV), figures (JSON) and pictures")
     parser.add_argument("--model", default=_MODEL, metavar="ID|FILE", help="default: the built-in model")
-    parser.add_argument("--within", type=float, default=5.0, metavar="MM", help="what counts as near (default 5)")
+    parser.add_argument("--within", type=positive, default=5.0, metavar="MM", help="what counts as near (default 5)")
     parser.add_argument("--no-tta", action="store_true", help="without the test-time ensemble")
     parser.add_argument("--no-pictures", action="store_true")
     parser.add_argument("--overwrite", action="store_true", help="replace an evaluation that is there")
@@ -42,7 +44,7 @@ def add_parser(subparsers) -> None:
     )  # fmt: skip
     files.add_argument("--strata", metavar="CSV", help="column cine, then a column a grouping; person groups patients")
     files.add_argument("--names", metavar="JSON", help="what names, pictures and pixels of annotations mean")
-    files.add_argument("--spacing", type=float, metavar="MM", help="mm a pixel, where no file states it")
+    files.add_argument("--spacing", type=positive, metavar="MM", help="mm a pixel, where no file states it")
     files.add_argument("--landmarks", metavar="N,N…", help="numbers to assess (default: all the reference marks)")
     synthetic = parser.add_argument_group("synthetic cines")
     synthetic.add_argument("--studies", type=int, help="synthetic patients, three views each (default 20)")
@@ -56,17 +58,18 @@ def add_parser(subparsers) -> None:
 def run(options: argparse.Namespace) -> int:
     mode, others = ("--reference", _SYNTHETIC) if options.reference else ("synthetic cines", _FILES)
     wrong = [name for name, default in others.items() if getattr(options, name) != default]
+    if wrong == ["predictions"]:
+        raise UsageError("--predictions: give the landmarks they are compared with as well, --reference PATH.")
     if wrong:
         names = ", ".join("--" + name.replace("_", "-") for name in wrong)
         raise UsageError(f"{names}: does not go with {mode}; see cvl evaluate --help.")
     if options.predictions and (options.model != _MODEL or options.no_tta):
         raise UsageError("--model and --no-tta are for detecting; --predictions brings its own landmarks.")
-    if not 0 < options.within < float("inf"):
-        raise UsageError(f"--within {options.within:g}: expected a positive distance.")
     if options.output:
         from ..training.evaluation_files import refuse_existing
 
         refuse_existing(options.output, options.overwrite)
+        make_folder(options.output)
     return _files(options) if options.reference else _synthetic(options)
 
 
@@ -101,22 +104,26 @@ def _files(options: argparse.Namespace) -> int:
     from ..training.annotation_names import NameMap
     from ..training.compare import compare
     from ..training.evaluation import evaluate
-    from ..training.landmark_sets import read_landmark_sets
+    from ..training.landmark_sets import joined_sets, read_landmark_sets
 
+    chosen = _numbers(options.landmarks)
     names = NameMap.read(options.names) if options.names else NameMap()
     cines = read_cines(options.cines or [])
-    reference = _read(options.reference, names, read_landmark_sets)
-    second = _read(options.reader2 or [], names, read_landmark_sets)
+
+    def read(paths: list[str] | None) -> list:
+        return joined_sets([item for path in paths or [] for item in read_landmark_sets(path, names)])
+
+    reference, second = read(options.reference), read(options.reader2)
     groupings = _strata(options.strata) if options.strata else {}
     if options.predictions:
-        predictions = _read(options.predictions, names, read_landmark_sets)
+        predictions = read(options.predictions)
     elif cines:
         predictions = _detected(cines, options)
     elif all(path.lower().endswith(".npz") for path in options.reference):
         predictions = _detected_in_npz(options)
     else:
         raise UsageError("Give --predictions, or --cines to detect in.")
-    how = {"cines": cines, "spacing": options.spacing, "landmarks": _numbers(options.landmarks)}
+    how = {"cines": cines, "spacing": options.spacing, "landmarks": chosen}
     how["persons"] = {cine: row["person"] for cine, row in groupings.items() if row.get("person")}
     model = compare(predictions, reference, **how)
     with_second = compare(predictions, second, **how) if second else None
@@ -127,10 +134,6 @@ def _files(options: argparse.Namespace) -> int:
     if options.output:
         _write(result, options)
     return 0
-
-
-def _read(paths: list[str], names, read) -> list:
-    return [item for path in paths for item in read(path, names)]
 
 
 def _detected(cines: list, options: argparse.Namespace) -> list:
@@ -161,7 +164,7 @@ def _numbers(text: str | None) -> list[int] | None:
     from ..training.points import N_POINTS
 
     words = [word.strip() for word in text.split(",")]
-    numbers = [int(word) for word in words if word.isdigit()]
+    numbers = [int(word) for word in words if word.isascii() and word.isdecimal()]
     if len(numbers) != len(words) or not all(1 <= number <= N_POINTS for number in numbers):
         raise UsageError(f"--landmarks {text}: expected numbers from 1 to {N_POINTS} with commas between.")
     return numbers
@@ -219,7 +222,8 @@ def _print(result) -> None:
             f"{row['mean']:8.2f} ± {row['sd']:<6.2f}{row['median']:7.2f}{row['p95']:8.2f}"
         )
     for row in result.detection:
-        print(f"{row['view']}: every landmark right in {row['right']} of {row['images']} images ({row['rate']:.1%})")
+        right = f"{row['right']} of {row['images']} images ({row['rate']:.1%})"
+        print(f"{row['view']}: every landmark given or absent as in the reference in {right}")
     overall = result.readers[-1] if result.readers else None
     if overall is not None:
         print(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from .numbers import positive
+
 
 def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
@@ -31,7 +33,7 @@ def add_export_options(parser: argparse.ArgumentParser, default: str | None) -> 
     group.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
     group.add_argument("--identify", action="store_true", help="file names and UIDs may go into the files")
     group.add_argument(
-        "--rr", type=float, metavar="MS", help="length of the beat for FEM files, instead of the study's"
+        "--rr", type=positive, metavar="MS", help="length of the beat for FEM files, instead of the study's"
     )
     group.add_argument("--guide-points", metavar="DIR", help="biv-me set whose valve rows are to be replaced")
     group.add_argument("--images", metavar="DIR", help="the study's images, for mrb and dicom-sr (with --identify)")
@@ -39,11 +41,8 @@ def add_export_options(parser: argparse.ArgumentParser, default: str | None) -> 
 
 def export_options(options: argparse.Namespace, **changes):
     """ExportOptions of the command line."""
-    from ..errors import UsageError
     from ..export import ExportOptions
 
-    if options.rr is not None and not options.rr > 0:
-        raise UsageError(f"--rr: expected milliseconds above 0, found {options.rr:g}.")
     names = ("identify", "overwrite", "guide_points", "images")
     return ExportOptions(**{**{n: getattr(options, n) for n in names}, "rr_ms": options.rr, **changes})
 

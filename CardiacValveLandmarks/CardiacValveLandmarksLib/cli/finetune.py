@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import InputError, UsageError
-from .train import add_settings, given_settings, say
+from .numbers import natural, share, share_or_none
+from .train import add_settings, given_settings, say, settings_of
 
 
 def add_parser(subparsers) -> None:
@@ -25,7 +26,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--model", default="phantom-heatmap", metavar="ID|FILE", help="to begin from")
     parser.add_argument("--id", metavar="ID", help="of the new model (default: that of --model, with -tuned)")
     parser.add_argument("--no-register", action="store_true", help="leave the new model in DIR only")
-    parser.add_argument("--held-out", type=float, default=0.25, metavar="SHARE", help="of the patients (default 0.25)")
+    parser.add_argument("--held-out", type=share, default=0.25, metavar="SHARE", help="of the patients (default 0.25)")
     add_settings(parser)
     parser.set_defaults(run=run, recipe=None, dataset=None, config=None)
 
@@ -37,8 +38,10 @@ def add_parser(subparsers) -> None:
     )
     add_corrections(parser)
     parser.add_argument("-o", "--output", required=True, metavar="F.npz")
-    parser.add_argument("--test", type=float, default=0.1, metavar="SHARE", help="of the patients, for the test half")
-    parser.add_argument("--seed", type=int, default=0, help="which patients those are")
+    parser.add_argument(
+        "--test", type=share_or_none, default=0.1, metavar="SHARE", help="of the patients, for the test half"
+    )
+    parser.add_argument("--seed", type=natural, default=0, help="which patients those are")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     parser.set_defaults(run=run_dataset)
 
@@ -81,13 +84,12 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"fine-tuning needs {' and '.join(missing)}: pip install 'cardiac-valve-landmarks[training]'.")
     from ..models.catalogue import resolve_model
     from ..training.finetune import finetune, settings_class
-    from ..training.settings import make_settings
 
     folder = Path(options.output)
     spec = resolve_model(options.model)
-    values, where = given_settings(options, folder)
-    values.pop("recipe", None)
-    settings = make_settings(settings_class(spec), values, where)
+    kept, where, told = given_settings(options, folder)
+    kept.pop("recipe", None)
+    settings = settings_of(settings_class(spec), kept, where, told, "fine-tuning")
     outcome = finetune(
         read_given(options),
         folder,

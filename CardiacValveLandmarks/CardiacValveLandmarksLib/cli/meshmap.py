@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from .numbers import positive
+
 
 def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
@@ -25,13 +27,15 @@ def add_parser(subparsers) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="DIR")
     parser.add_argument("--valve", default="mitral", choices=("mitral", "tricuspid", "aortic"))
     parser.add_argument("--space", default="LPS", choices=("LPS", "RAS"), help="of the mesh's coordinates")
-    parser.add_argument("--scale", type=float, default=1.0, metavar="MM", help="millimetres in a unit of the mesh")
+    parser.add_argument("--scale", type=positive, default=1.0, metavar="MM", help="millimetres in a unit of the mesh")
     parser.add_argument(
         "--method", default="segment", choices=("segment", "node"), help="nearest place, or nearest node"
     )
-    parser.add_argument("--within", type=float, metavar="MM", help="nodes of the set further from the ring stay free")
-    parser.add_argument("--farthest", type=float, default=10.0, metavar="MM", help="further than this is an error")
-    parser.add_argument("--rr", type=float, metavar="MS", help="length of the beat, instead of the study's")
+    parser.add_argument(
+        "--within", type=positive, metavar="MM", help="nodes of the set further from the ring stay free"
+    )
+    parser.add_argument("--farthest", type=positive, default=10.0, metavar="MM", help="further than this is an error")
+    parser.add_argument("--rr", type=positive, metavar="MS", help="length of the beat, instead of the study's")
     parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
     parser.set_defaults(run=run)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import ModelError, UsageError
+from .numbers import positive
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -24,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     ):
         action = actions.add_parser(name, help=text)
         action.add_argument("models", nargs="*", metavar="ID")
-        action.add_argument("--all", action="store_true", help="every model of the catalogue")
+        action.add_argument("--all", action="store_true", help="every model of the catalogue, your own ones too")
         action.set_defaults(run=run)
 
     register = actions.add_parser(
@@ -37,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     register.add_argument("--id", required=True, help="its name, as in `--model NAME`")
     register.add_argument("--title")
     register.add_argument("--landmarks", metavar="1,2,…", type=_numbers, help="landmark numbers, in channel order")
-    register.add_argument("--spacing", type=float, metavar="MM", dest="spacing_mm", help="pixel spacing it works at")
+    register.add_argument("--spacing", type=positive, metavar="MM", dest="spacing_mm", help="pixel spacing it works at")
     register.add_argument("--size", type=_numbers, metavar="ROWS,COLUMNS", help="the only image size it takes")
     register.add_argument(
         "--intensity", choices=("file", "frame", "percentile"), help="how images are scaled to [0, 1]"
@@ -87,6 +88,8 @@ def _list(options: argparse.Namespace) -> int:
     print("\n* used when no model is named. Files (a download may also be copied there by hand):")
     for model in models:
         print(f"  {model.id}: {model.weights_path}")
+        if model.source and not model.weights_path.is_file():
+            print(f"    from {model.source}")
         if model.synthetic_only:
             print("    trained on synthetic images only")
         if model.training is not None:
@@ -146,8 +149,10 @@ def _remove(options: argparse.Namespace) -> int:
     chosen = _chosen(options, needed=True)
     removed = []
     for model in [model for model in chosen if model.origin != "built-in" or not options.all]:
-        removed += remove_model(model)
-        print(f"{model.id}: {'no longer registered' if model.origin == 'user' else 'removed'}")
+        deleted = remove_model(model)
+        removed += deleted
+        done = "removed" if deleted else "was not here"
+        print(f"{model.id}: {'no longer registered; its file stays' if model.origin == 'user' else done}")
     if options.all:
         removed += remove_conversions()
     for path in removed:
@@ -156,9 +161,20 @@ def _remove(options: argparse.Namespace) -> int:
 
 
 def _register(options: argparse.Namespace) -> int:
+    from ..landmarks import N_LANDMARKS
     from ..models.catalogue import register
+    from ..models.spec import valid_id
 
     names = ("title", "landmarks", "spacing_mm", "size", "intensity", "symmetries", "licence", "citation")
+    if not valid_id(options.id):
+        raise UsageError(f"--id {options.id}: expected small letters, digits, dots, dashes and underscores, up to 64.")
+    if options.landmarks and not (
+        set(options.landmarks) <= set(range(1, N_LANDMARKS + 1))
+        and len(set(options.landmarks)) == len(options.landmarks)
+    ):
+        raise UsageError(f"--landmarks: expected different numbers from 1 to {N_LANDMARKS}, found {options.landmarks}.")
+    if options.size and (len(options.size) != 2 or min(options.size) < 8):
+        raise UsageError(f"--size: expected ROWS,COLUMNS, each at least 8, found {options.size}.")
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.both_hands:
         changes["one_handed"] = False

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError, UsageError
 from ..files import make_folder
+from .numbers import natural
 
 
 def add_parser(subparsers) -> None:
@@ -17,7 +18,7 @@ def add_parser(subparsers) -> None:
         "(NAME_truth.csv).",
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR")
-    parser.add_argument("--seed", type=int, default=0, help="which patient (default 0)")
+    parser.add_argument("--seed", type=natural, default=0, help="which patient (default 0)")
     parser.add_argument("--frames", type=int, default=25)
     parser.add_argument(
         "--views", default="2CH,3CH,4CH", help="comma-separated; also SAX, RV2CH, RVOT, oblique (default 2CH,3CH,4CH)"
@@ -26,14 +27,16 @@ def add_parser(subparsers) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from ..landmarks import VIEWS
     from ..phantom.cines import synthetic_study
+    from ..phantom.planes import OTHER_VIEWS
 
-    if options.frames < 5 or options.seed < 0:  # fewer would be read as a dynamic series, not as a cine
-        raise UsageError("--frames must be at least 5 and --seed at least 0.")
-    try:
-        study = synthetic_study(options.seed, kinds=tuple(options.views.split(",")), frames=options.frames)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    if options.frames < 5:  # fewer would be read as a dynamic series, not as a cine
+        raise UsageError("--frames must be at least 5.")
+    kinds = tuple(options.views.split(","))
+    if unknown := [kind for kind in kinds if kind not in (*VIEWS, *OTHER_VIEWS)]:
+        raise UsageError(f"--views {','.join(unknown)}: expected some of {', '.join((*VIEWS, *OTHER_VIEWS))}.")
+    study = synthetic_study(options.seed, kinds=kinds, frames=options.frames)
     folder = make_folder(options.output)
     if any(folder.iterdir()):
         raise InputError(folder, "an empty folder", "files in it", "Choose another folder.")
@@ -50,7 +53,8 @@ def write_study(study, folder: Path, seed: int) -> list[Path]:
     written = []
     for number, item in enumerate(study.items, 1):
         name = item.cine.name
-        write_dicom(item.cine, folder / name, series_number=number, series_description=name, seed=seed)
+        facts = {"series_description": name, "patient_id": f"SYNTHETIC-{seed}", "seed": seed}
+        write_dicom(item.cine, folder / name, series_number=number, **facts)
         write_csv(item.cine, item.truth, folder / f"{name}_truth.csv")
         written += [folder / name, folder / f"{name}_truth.csv"]
     return written

@@ -7,6 +7,7 @@ import argparse
 from ..errors import UsageError
 from ..files import make_folder
 from .detect import add_detection_options, refuse_existing
+from .numbers import natural
 from .progress import ProgressBar
 
 #: a sheet of pictures shows at most so many frames
@@ -23,12 +24,16 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("cine", metavar="CINE", help="a DICOM folder, a 4-D NIfTI, or a .seq.nrrd")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--frame", default="0", metavar="N|all", help="frame, from 0 (default 0), or all")
+    parser.add_argument("--frame", default=0, type=_frame, metavar="N|all", help="frame, from 0 (default 0), or all")
     parser.add_argument("--landmark", type=int, metavar="N", help="saliency of this landmark's loss alone (1 to 11)")
     parser.add_argument("--view", default="auto", choices=("auto", "2CH", "3CH", "4CH"))
     add_detection_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
     parser.set_defaults(run=run)
+
+
+def _frame(text: str) -> int | str:
+    return text if text == "all" else natural(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,15 +45,13 @@ def run(options: argparse.Namespace) -> int:
     from ..landmarks import N_LANDMARKS
     from ..readers import read_cine
 
-    if options.frame != "all" and not options.frame.isdigit():
-        raise UsageError(f"--frame {options.frame}: expected a number from 0, or all.")
     if options.landmark is not None and not 1 <= options.landmark <= N_LANDMARKS:
         raise UsageError(f"--landmark {options.landmark}: expected 1 to {N_LANDMARKS}.")
     cine = read_cine(options.cine)
     folder = make_folder(options.output)
     if not options.overwrite:
         refuse_existing(folder / (cine.name + suffix) for suffix in SUFFIXES)
-    frames = list(range(cine.n_frames)) if options.frame == "all" else [int(options.frame)]
+    frames = list(range(cine.n_frames)) if options.frame == "all" else [options.frame]
     how = {"engine": options.engine, "device": options.device, "tta": not options.no_tta}
     result = detect(cine, options.model, options.view, **how) if len(frames) > 1 else None
     maps = FrameMaps(cine, options.model, options.view, result=result, **how)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from .detect import add_detection_options
 from .export import add_export_options, export_options
+from .numbers import positive
 from .progress import ProgressBar
 
 #: those that need nothing but what is installed with the package, and the scene where Slicer's MRML is there
@@ -34,7 +35,7 @@ def add_parser(subparsers) -> None:
     add_detection_options(parser)
     add_export_options(parser, DEFAULT_FORMATS)
     group = parser.add_argument_group("study")
-    group.add_argument("--spacing", type=float, metavar="MM", help="pixel spacing of cines whose file states none")
+    group.add_argument("--spacing", type=positive, metavar="MM", help="pixel spacing of cines whose file states none")
     group.add_argument("--order", type=int, metavar="N", help="harmonics of the paths; default: from the frame count")
     group.add_argument(
         "--align", default="phase", choices=("phase", "es", "ed-es"), help="how views are brought together"
@@ -58,22 +59,9 @@ def run(options: argparse.Namespace, detector=None, origin=None) -> int:
     from ..export import parse_formats
     from ..report import Origin
     from ..study import StudySettings
+    from ..study_build import check_settings
     from ..study_run import check_output, read_examination, run_study
 
-    # some formats need the images themselves: they are at hand here
-    exporting = export_options(options, images=options.images or options.folder)
-    by_name = options.formats not in (DEFAULT_FORMATS, "all")
-    formats, unavailable = parse_formats(options.formats, exporting, by_name)
-    check_output(Path(options.output), formats, options.overwrite)
-    origin = origin or Origin()
-    if detector is None:
-        detector, origin = _model(options)
-    stated = {v: p for v in ("2CH", "3CH", "4CH") if (p := getattr(options, f"path_{v}")) is not None}
-    examination = read_examination(options.folder, stated, options.identify, options.spacing)
-    for cine in examination.cines:
-        print(f"{cine.name}: {cine.n_frames} frames, {cine.source}")
-    for skipped in examination.skipped:
-        print(f"not used: {skipped.source}: expected {skipped.expected}; found {skipped.found}", file=sys.stderr)
     settings = StudySettings(
         order=options.order,
         alignment=options.align,
@@ -84,6 +72,23 @@ def run(options: argparse.Namespace, detector=None, origin=None) -> int:
         apply_shifts=options.apply_shifts,
         motion_check=not options.no_motion_check,
     )
+    check_settings(settings)
+    stated = {v: p for v in ("2CH", "3CH", "4CH") if (p := getattr(options, f"path_{v}")) is not None}
+    # some formats need the images themselves: they are at hand here
+    if options.folder is None and not stated:
+        raise UsageError("study: give FOLDER, or the cine of a view (--4ch PATH).")
+    exporting = export_options(options, images=options.images or options.folder)
+    by_name = options.formats not in (DEFAULT_FORMATS, "all")
+    formats, unavailable = parse_formats(options.formats, exporting, by_name)
+    check_output(Path(options.output), formats, options.overwrite)
+    origin = origin or Origin()
+    if detector is None:
+        detector, origin = _model(options)
+    examination = read_examination(options.folder, stated, options.identify, options.spacing)
+    for cine in examination.cines:
+        print(f"{cine.name}: {cine.n_frames} frames, {cine.source}")
+    for skipped in examination.skipped:
+        print(f"not used: {skipped.source}: expected {skipped.expected}; found {skipped.found}", file=sys.stderr)
     result = run_study(
         examination,
         options.output,

@@ -8,8 +8,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import UsageError
-from ..training.settings import SETTINGS_FILE, make_settings, read_settings
+from ..errors import InputError, UsageError
+from ..training.settings import SETTINGS_FILE, make_settings, read_settings, typed_values
 
 #: the recipe that makes the built-in model
 _DEFAULT_RECIPE = "synthetic-heatmap"
@@ -27,7 +27,10 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("--recipe", metavar="NAME", help=f"what to train and how (default {_DEFAULT_RECIPE})")
     parser.add_argument(
-        "--dataset", action="append", metavar="F.npz", help="labelled images in the published form; may be repeated"
+        "--dataset",
+        action="append",
+        metavar="F.npz",
+        help="labelled images in the published form, for the recipes that take some (--recipe); may be repeated",
     )
     parser.add_argument("--config", metavar="F.json", help="settings (default: those in DIR, if any)")
     add_settings(parser)
@@ -57,31 +60,41 @@ def run(options: argparse.Namespace) -> int:
     from ..training.recipes import recipe_class
 
     folder = Path(options.output)
-    values, where = given_settings(options, folder)
-    recipe = recipe_class(values.pop("recipe", _DEFAULT_RECIPE))
-    settings = make_settings(recipe.Settings, values, where)
+    kept, where, told = given_settings(options, folder)
+    recipe = recipe_class(kept.pop("recipe", None) or options.recipe or _DEFAULT_RECIPE)
+    settings = settings_of(recipe.Settings, kept, where, told, recipe.name)
     print(f"Model: {train(recipe(settings, folder), folder, progress=say)}")
     return 0
 
 
-def given_settings(options: argparse.Namespace, folder: Path) -> tuple[dict, str | Path]:
-    """The settings file's values with the command line's over them, and what errors name."""
-    kept = folder / SETTINGS_FILE
-    where = options.config or (kept if kept.is_file() else None)
-    values = {} if where is None else read_settings(where)
-    if options.recipe and values.setdefault("recipe", options.recipe) != options.recipe:
-        raise UsageError(f"--recipe {options.recipe}: {where} is of {values['recipe']}; give another --config or -o.")
-    if options.dataset:
-        values["datasets"] = options.dataset
+def given_settings(options: argparse.Namespace, folder: Path) -> tuple[dict, str | Path, dict]:
+    """The settings file's values, that file, and the values of the command line, which win."""
+    own = folder / SETTINGS_FILE
+    where = options.config or (own if own.is_file() else None)
+    kept = {} if where is None else read_settings(where)
+    if options.recipe and kept.get("recipe", options.recipe) != options.recipe:
+        raise UsageError(f"--recipe {options.recipe}: {where} is of {kept['recipe']}; give another --config or -o.")
+    told = {"datasets": options.dataset} if options.dataset else {}
     for name in ("seed", "steps", "batch", "threads", "device"):
         if getattr(options, name) is not None:
-            values[name] = getattr(options, name)
+            told[name] = getattr(options, name)
     for item in options.set:
         name, equals, text = item.partition("=")
         if not equals:
             raise UsageError(f"--set {item}: expected NAME=VALUE.")
-        values[name] = _json_or_text(text)
-    return values, where or "the command line"
+        told[name] = _json_or_text(text)
+    return kept, where or "the settings", told
+
+
+def settings_of(cls: type, kept: dict, where: str | Path, told: dict, recipe: str):
+    """Settings of class `cls`, of a file and of the command line; each is named in its own errors."""
+    if "datasets" in told and "datasets" not in cls.__dataclass_fields__:
+        raise UsageError(f"--dataset: {recipe} makes its own images; name a recipe that takes some with --recipe.")
+    try:
+        typed_values(cls, told, "the command line")
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    return make_settings(cls, {**kept, **told}, where)
 
 
 def _json_or_text(text: str) -> object:

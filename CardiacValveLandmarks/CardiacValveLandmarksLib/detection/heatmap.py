@@ -14,7 +14,7 @@ from ..models.decoding import PRESENCE, decode, decode_blob, spread
 from ..models.engine import Engine
 from ..models.ensemble import Member, members
 from ..models.intensity import scale_windows
-from ..models.sampling import Window
+from ..models.sampling import Window, pixel_mm
 from ..models.spec import ModelSpec
 from ..orientation import handedness
 from .beat_path import beat_path
@@ -50,12 +50,12 @@ class _Look:
 @dataclass(frozen=True)
 class _Reading:
     """An image read at one spacing (mm) and handedness: its window around the heart, the scores of the views it can
-    be of, and the probability of none of them."""
+    be of, and the probability of none of them, where the model tells."""
 
     window: Window
     spacing: np.ndarray
     scores: Mapping[str, float]
-    other: float
+    other: float | None
 
 
 class HeatmapDetector:
@@ -96,6 +96,7 @@ class HeatmapDetector:
             "spacing_mm": [float(value) for value in best.spacing],
             "mirrored": window.mirrored,
             "window_centre": [float(value) for value in window.centre],
+            "window_size": [int(side) for side in window.size],
             "symmetries": len(self.members),
             "scales": sorted({member.scale for member in self.members}),
             "not_a_long_axis_view": best.other,
@@ -155,14 +156,20 @@ class HeatmapDetector:
         step = (self.spec.input.spacing_mm or 1.0) / spacing
         return Window(self.cine.shape, tuple(centre), tuple(step), size, mirrored)
 
+    def _pixel_mm(self, window: Window) -> float:
+        return pixel_mm(window, self.spec.input.spacing_mm, self.cine.spacing)
+
     def _locate(self, frames: np.ndarray, spacing: np.ndarray, mirrored: bool, view: str | None) -> Window:
         """The window of the model's size around the heart, found on the whole image."""
         middle = (np.array(self.cine.shape) - 1) / 2
         extent = np.array(self.cine.shape) * spacing / (self.spec.input.spacing_mm or 1.0)
-        whole = tuple(int(max(self.size[axis], min(_LARGEST, -(-extent[axis] // 16) * 16))) for axis in (0, 1))
+        whole = tuple(int(max(self.size[axis], -(-extent[axis] // 16) * 16)) for axis in (0, 1))
+        if self.spec.input.size is None:
+            return self._window(spacing, middle, whole, mirrored)
         near = self._window(spacing, middle, self.size, mirrored)
-        if whole == self.size or self.spec.input.size is None:
-            return near if whole == self.size else self._window(spacing, middle, whole, mirrored)
+        whole = tuple(max(self.size[axis], min(_LARGEST, whole[axis])) for axis in (0, 1))
+        if whole == self.size:
+            return near
         wide = self._window(spacing, middle, whole, mirrored)
         look = self._look(wide, frames[::2], view, ensemble=(Member(),))
         scores, _ = self._view_scores(look)
@@ -203,7 +210,7 @@ class HeatmapDetector:
         images = {}
         for scale in {member.scale for member in ensemble}:
             seen = window.zoomed(scale).images(self.cine.frames[frames])
-            images[scale] = scale_windows(seen, self.spec.input.intensity, (self.spec.input.spacing_mm or 1.0) * scale)
+            images[scale] = scale_windows(seen, self.spec.input.intensity, self._pixel_mm(window) * scale)
         all_maps, all_seen, all_positions, all_peaks, all_views = 0, 0, [], [], []
         for member in ensemble:
             maps, views = [], []
@@ -231,11 +238,11 @@ class HeatmapDetector:
         wanted = [landmark.index for landmark in in_view(view) if landmark.valve]
         return np.flatnonzero(np.isin(self._channels, wanted))
 
-    def _view_scores(self, look: _Look) -> tuple[dict[str, float], float]:
+    def _view_scores(self, look: _Look) -> tuple[dict[str, float], float | None]:
         """How well each view explains the frames: the strength of its landmarks (mean over frames and its valve
         points of the ensemble's peak), times the view head's probability where the model has one, else less the
         strength of the next best view: a model that marks the points of several does not tell them apart. And the
-        probability of none of the views."""
+        probability of none of the views, None where the model does not tell."""
         peaks = look.maps.max((-2, -1))
         probability = look.views.mean(0) if look.views is not None else None
         strengths, scores = {}, {}
@@ -249,7 +256,7 @@ class HeatmapDetector:
                 scores[view] = max(strength - rival, 0.05 * strength)
             else:
                 scores[view] = float(np.sqrt(strength * probability[index]))
-        other = float(1 - probability[: len(VIEWS)].sum()) if probability is not None else float("nan")
+        other = float(1 - probability[: len(VIEWS)].sum()) if probability is not None else None
         return scores, other
 
     def _nothing(self, scores: Mapping[str, float], facts: dict, warnings: list[str]) -> Found:
@@ -275,7 +282,7 @@ class HeatmapDetector:
     def _decide(
         self, look: _Look, window: Window, view: str, scores: Mapping[str, float], facts: dict, warnings: list[str]
     ) -> Found:
-        frames, pixel_mm = self.cine.n_frames, self.spec.input.spacing_mm or 1.0
+        frames, pixel_mm = self.cine.n_frames, self._pixel_mm(window)
         reach = CONSENSUS_MM / pixel_mm
         mean_maps = self._decode(self._within_reach(look.maps, pixel_mm))
         # the ensemble's own maximum decides where its members split; the place is the mean of those that agree
@@ -335,13 +342,15 @@ class HeatmapDetector:
         return 1 / (1 + np.exp(-np.clip(a + b * peak + c * spread_mm, -30, 30)))
 
     def _doubt_short_valves(self, view, window, positions, present, confidence, warnings) -> None:
-        pixel_mm = (self.spec.input.spacing_mm or 1.0) / np.array(window.step)
+        spacing = self.cine.spacing
+        if spacing is None:  # as it was assumed for the model
+            spacing = self._pixel_mm(window) / np.array(window.step)
         shown = [landmark for landmark in in_view(view) if landmark.valve]
         for first in shown:
             for second in shown:
                 if first.valve == second.valve and first.number < second.number:
                     a, b = first.index, second.index
-                    gap = np.linalg.norm((positions[:, a] - positions[:, b]) * pixel_mm, axis=-1)
+                    gap = np.linalg.norm((positions[:, a] - positions[:, b]) * spacing, axis=-1)
                     close = present[:, a] & present[:, b] & (gap < MIN_VALVE_MM)
                     if close.any():
                         confidence[np.ix_(close, [a, b])] *= 0.3

@@ -27,7 +27,7 @@ from ..models.coordinates import Fit, scale_intensity
 from ..models.engine import Engine, open_engine
 from ..models.ensemble import members
 from ..models.intensity import scale_windows
-from ..models.sampling import Window
+from ..models.sampling import Window, pixel_mm
 from ..models.weights import file_kind, has_package
 from . import DEFAULT_MODEL, DetectionResult, detect
 
@@ -138,7 +138,7 @@ class FrameMaps:
         channels = [self.spec.landmarks.index(index + 1) for index in shown]
         at = torch.full((1, len(self.spec.landmarks), 2), torch.nan)
         at[0, channels] = torch.from_numpy(window.positions(points[shown])).float()
-        sigma = TARGET_SIGMA_MM / (self.spec.input.spacing_mm or 1.0)
+        sigma = TARGET_SIGMA_MM / pixel_mm(window, self.spec.input.spacing_mm, self.cine.spacing)
         targets = gaussian_targets(at, window.size, sigma)
         image = torch.from_numpy(self._images(window)[frame])[None, None].requires_grad_()
         logits = self._logits()(image, torch.from_numpy(_told(view)))
@@ -187,18 +187,17 @@ class FrameMaps:
         return self._looked[frame]
 
     def _window(self, result: DetectionResult) -> Window:
-        """Where the detection looked; the whole image for models that take any size."""
-        shape, facts = np.array(self.cine.shape), result.settings
+        """Where the detection looked."""
+        facts = result.settings
         step = (self.spec.input.spacing_mm or 1.0) / np.array(facts["spacing_mm"])
-        size, centre = self.spec.input.size, facts["window_centre"]
-        if size is None:
-            size, centre = tuple(int(side) for side in -(-shape / step // 16) * 16), (shape - 1) / 2
-        return Window(self.cine.shape, tuple(centre), tuple(step), size, bool(facts["mirrored"]))
+        size, centre = tuple(facts["window_size"]), tuple(facts["window_centre"])
+        return Window(self.cine.shape, centre, tuple(step), size, bool(facts["mirrored"]))
 
     def _images(self, window: Window, scale: float = 1.0) -> np.ndarray:
         """(T, *size) as the network takes them: its intensities are those of all frames. scale: as in `Member`."""
-        spacing_mm = (self.spec.input.spacing_mm or 1.0) * scale
-        return scale_windows(window.images(self.cine.frames), self.spec.input.intensity, spacing_mm)
+        spacing_mm = self.spec.input.spacing_mm and self.spec.input.spacing_mm * scale
+        pixel = pixel_mm(window, spacing_mm, self.cine.spacing)
+        return scale_windows(window.images(self.cine.frames), self.spec.input.intensity, pixel)
 
     def _logits(self) -> Callable[[Tensor, Tensor], Tensor]:
         """(image, view) -> logits (1, channels + 1, rows, columns)."""

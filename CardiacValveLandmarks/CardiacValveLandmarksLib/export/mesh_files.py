@@ -57,6 +57,9 @@ def prescribe(
     STEM_valve.SUFFIX is the mesh, STEM_valve.json the report (distances, units, remarks, doubts of the study).
     InputError where the mesh has no such set, its nodes are not at the ring, or files are there already.
     """
+    for name, value in (("within", within_mm), ("farthest", farthest_mm)):
+        if value is not None and not 0 < value < np.inf:
+            raise UsageError(f"{name}: expected millimetres above 0, found {value:g}.")
     place, mesh_path, folder = place or MeshPlace(), Path(mesh_path), Path(folder)
     motion = next((m for m in ring_motions(study, rr_ms) if m.valve == valve), None)
     if motion is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..annulus import Annulus
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..study import Study
 
 
@@ -59,8 +59,10 @@ def no_motion(study: Study, rr_ms: float | None) -> str:
 def ring_motions(study: Study, rr_ms: float | None = None) -> tuple[RingMotion, ...]:
     """The motion of every ring of the study. rr_ms: length of the beat, None: the study's.
 
-    InputError where there is none (`no_motion`): a deck without it would mean nothing.
+    UsageError: an RR out of range. InputError where there is none (`no_motion`): a deck without it would mean nothing.
     """
+    if rr_ms is not None and not 0 < rr_ms < np.inf:
+        raise UsageError(f"RR: expected milliseconds above 0, found {rr_ms:g}.")
     reason = no_motion(study, rr_ms)
     if reason:
         raise InputError("study", "the motion of at least one ring", reason)

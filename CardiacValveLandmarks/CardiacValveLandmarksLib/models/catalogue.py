@@ -146,6 +146,14 @@ def spec_of_file(path: str | os.PathLike, changes: Mapping | None = None) -> Mod
     return replace(spec, path=path, checksum=checksum)
 
 
+def write_description(path: Path, entry: Mapping) -> None:
+    """Write STEM.json beside a model file: a catalogue entry with the file's name, size and checksum."""
+    facts = {"file": path.name, "size": path.stat().st_size, "sha256": checksums(path, "sha256")[0]}
+    with atomic_open(path.with_suffix(".json")) as stream:
+        json.dump({**entry, "source": None, "md5": None, **facts}, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
+
+
 def _guess_entry(path: Path, checksum: str, changes: Mapping, given: Path) -> dict:
     kind = file_kind(path)
     name = given.name if given.is_dir() else path.stem
@@ -165,7 +173,10 @@ def _guess_entry(path: Path, checksum: str, changes: Mapping, given: Path) -> di
         architecture = _architecture_of_graph(path)
     if architecture != OWN_GRAPH:
         template = next(model for model in list_models() if model.architecture == architecture)
-        return {**template.entry(), **own, "decision": template.entry()["decision"]}
+        entry = {**template.entry(), **own}
+        if checksum == template.sha256:  # a copy of that very model
+            entry |= {"decision": template.entry()["decision"], "synthetic_only": template.synthetic_only}
+        return entry
     if "landmarks" not in changes:
         raise ModelError(
             path,

@@ -45,8 +45,8 @@ class Member:
 
 
 def members(spec: ModelSpec, tta: bool = True) -> tuple[Member, ...]:
-    """The ensemble a model is read with: its symmetries, at its scales by turns; without it the image as it is."""
+    """The ensemble a model is read with: its symmetries, at its scales by turns. Without tta the image as it is."""
     if not tta:
-        return (Member(scale=spec.scales[0]),)
+        return (Member(),)
     symmetries = SETS[spec.symmetries]
     return tuple(Member(symmetry, spec.scales[number % len(spec.scales)]) for number, symmetry in enumerate(symmetries))

@@ -74,3 +74,11 @@ def centred_window(
     """
     middle = tuple((side - 1) / 2 for side in shape)
     return Window(tuple(shape), middle, tuple(spacing_mm / np.asarray(spacing, float)), tuple(size), mirrored)
+
+
+def pixel_mm(window: Window, spacing_mm: float | None, spacing: np.ndarray | None) -> float:
+    """The size of a window's pixel in mm: the model's where it has one, else by the image's spacing (2,) mm; 1 where
+    neither is known, so that what is stated in mm is then pixels."""
+    if spacing_mm is not None:
+        return spacing_mm
+    return 1.0 if spacing is None else float(np.mean(np.asarray(spacing) * window.step))

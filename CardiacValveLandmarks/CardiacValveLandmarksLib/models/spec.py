@@ -15,7 +15,8 @@ from .cache import weights_folder
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 KINDS = ("coordinates", "heatmap", "short-axis")
 INTENSITIES = ("file", "frame", "percentile", "evened")
-SYMMETRIES = ("square", "rotations", "none")
+#: sets of symmetries and how many they hold
+SYMMETRIES = {"square": 8, "rotations": 4, "none": 1}
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,11 @@ class ModelSpec:
         return entry
 
 
+def valid_id(value: object) -> bool:
+    """Whether this can be a model's id."""
+    return isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", value) is not None
+
+
 def _is_decision(value: object) -> bool:
     if not isinstance(value, Mapping) or set(value) != {"presence", "view", "confidence"}:
         return False
@@ -122,7 +128,7 @@ def _is_decision(value: object) -> bool:
 
 
 _CHECKS = {
-    "id": lambda value: isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", value),
+    "id": lambda value: valid_id(value),
     "kind": lambda value: value in KINDS,
     "landmarks": lambda value: (
         isinstance(value, list) and value and len(set(value)) == len(value) and set(value) <= set(range(1, 12))
@@ -176,6 +182,9 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
             raise ModelError(where, f"a valid {name!r} (see models.schema.json)", repr(flat[name]))
     if entry["file"] is None and entry["source"] is None:
         raise ModelError(where, "a file or a source", f"neither for {entry['id']}")
+    symmetries = SYMMETRIES[entry["symmetries"]]
+    if len(entry["scales"]) > symmetries:
+        raise ModelError(where, f"at most {symmetries} scales, one a symmetry", f"{len(entry['scales'])}")
     size, decision = entry["input"]["size"], entry["decision"]
     return ModelSpec(
         **{

@@ -6,7 +6,7 @@ import io
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -88,7 +88,7 @@ def load_checkpoint(folder: Path, recipe: Recipe, state: RunState) -> bool:
         raise ModelError(path, "a checkpoint of a training run", found, _START_ANEW) from error
     if not isinstance(content, dict) or content.get("version") != _VERSION:
         raise ModelError(path, f"a checkpoint of version {_VERSION}", "something else", _START_ANEW)
-    _compare(path, _identity(recipe), content)
+    _compare(path, _identity(recipe), content, {f.name: f.default for f in fields(recipe.settings)})
     try:
         state.net.load_state_dict(content["net"])
         if state.average is not None:
@@ -103,7 +103,7 @@ def load_checkpoint(folder: Path, recipe: Recipe, state: RunState) -> bool:
 _START_ANEW = "Choose another folder to start anew, or give the same data and settings again to go on."
 
 
-def _compare(path: Path, expected: dict, found: dict) -> None:
+def _compare(path: Path, expected: dict, found: dict, defaults: Mapping) -> None:
     if found["recipe"] != expected["recipe"]:
         raise ModelError(path, f"a checkpoint of {expected['recipe']}", f"one of {found['recipe']}", _START_ANEW)
     if found["landmarks"] != expected["landmarks"]:
@@ -116,7 +116,9 @@ def _compare(path: Path, expected: dict, found: dict) -> None:
             f"one of another table ({len(found['landmarks'])}; number {number + 1} is {its})",
             "It was made by another version of this software: go on with that one, or start anew in another folder.",
         )
-    ours, its = expected["settings"], found["settings"]
+    # a setting that came later than the checkpoint had its default then
+    ours = expected["settings"]
+    its = {**{key: value for key, value in defaults.items() if key in ours}, **found["settings"]}
     # tuples come back as they were, but a file made elsewhere may hold lists
     differ = [key for key in sorted({*ours, *its}) if _plain(ours.get(key)) != _plain(its.get(key))]
     if differ:

@@ -24,6 +24,7 @@ from ..readers import scan
 from ..study import StudyView
 from ..study_images import cine_of
 from ..study_io import study_from_json
+from .annotation_names import NameMap
 from .landmark_sets import read_landmark_sets
 
 #: how much points count that follow from a correction nearby, and those a person left as they were
@@ -227,7 +228,8 @@ def _with_markups(path: Path, landmarks: LandmarkSeries, geometry: SliceGeometry
     positions, provenance, confidence = (
         np.array(array) for array in (landmarks.positions, landmarks.provenance, landmarks.confidence)
     )
-    for marked in read_landmark_sets(markups):
+    # they are of the first frame, whatever number the cine's name ends in
+    for marked in read_landmark_sets(markups, NameMap(images={path.stem: (path.stem, 0)})):
         # the points of short-axis images come after those of the long axis
         for frame, points in zip(marked.frames, marked.patient[:, :N_LANDMARKS], strict=True):
             if frame >= landmarks.n_frames:

@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
+from ..cine import Cine
 from ..detection import detect
 from ..detection.heatmap import HeatmapDetector
 from ..errors import InputError, ModelError, UsageError
 from ..files import atomic_open, make_folder
 from ..landmarks import VIEWS
-from ..models.cache import checksums
-from ..models.catalogue import list_models, register, resolve_model
+from ..models.catalogue import list_models, register, resolve_model, write_description
 from ..models.engine import open_engine
-from ..models.spec import ModelSpec
+from ..models.spec import ModelSpec, valid_id
 from ..orientation import handedness
 from ..phantom.cines import synthetic_study
-from .corrections import PROPAGATED, CorrectedCine, label_weights, split
+from .corrections import PROPAGATED, CorrectedCine, label_weights, marked_absent, split
 from .settings import LoopSettings
 
 #: a landmark that was missed counts as this far off, mm, and none counts for more
@@ -42,12 +42,14 @@ REPORT_FILE = "finetuning.json"
 
 @dataclass(frozen=True)
 class Score:
-    """How a model does on some cines. mean_mm: a missed landmark counts as MISSED_MM, as does a larger error.
-    median_mm: of those found. found: share of the landmarks that are there. by_cine: mean_mm of each cine."""
+    """How a model does on some cines. mean_mm: a missed landmark counts as MISSED_MM, as does a larger error, and one
+    that is found where a person marked it as absent (where it is not, 0). median_mm: of those found that are there,
+    None: none is. found: share of the landmarks that are there, None: none is. points: all that count. by_cine: mean_mm
+    of each cine."""
 
     mean_mm: float
-    median_mm: float
-    found: float
+    median_mm: float | None
+    found: float | None
     points: int
     by_cine: tuple[float, ...] = ()
 
@@ -76,10 +78,15 @@ class Comparison:
         lines = []
         for name, (before, after) in (("cines held out", self.held_out), ("synthetic cines", self.synthetic)):
             lines.append(
-                f"{name}: mean {before.mean_mm:.2f} -> {after.mean_mm:.2f} mm, median {before.median_mm:.2f} -> "
-                f"{after.median_mm:.2f}, found {before.found:.1%} -> {after.found:.1%} of {after.points} points"
+                f"{name}: mean {before.mean_mm:.2f} -> {after.mean_mm:.2f} mm, median {_said(before.median_mm)} -> "
+                f"{_said(after.median_mm)}, found {_said(before.found, '.1%')} -> {_said(after.found, '.1%')} of "
+                f"{after.points} points"
             )
         return "\n".join(lines)
+
+
+def _said(value: float | None, form: str = ".2f") -> str:
+    return "none" if value is None else format(value, form)
 
 
 @dataclass(frozen=True)
@@ -105,44 +112,62 @@ def is_mirrored(one: CorrectedCine, spec: ModelSpec) -> bool:
     return HeatmapDetector(one.cine, spec, engine, False, None, None).find(one.view).facts["mirrored"]
 
 
-def score(model: str | os.PathLike, cases: Sequence[tuple]) -> Score:
-    """Detect in every case (cine, view, positions (T, 11, 2) pixels, NaN where nothing is known) without an ensemble.
+@dataclass(frozen=True)
+class Case:
+    """A cine and what is known of it. positions: (T, 11, 2) pixels, NaN where nothing is known or the landmark is
+    absent. absent: (T, 11) bool, a person marked it as absent."""
 
-    Distances are mm where the cine has a spacing, else pixels.
-    """
-    errors, found = [], []
-    for cine, view, positions in cases:
-        result = detect(cine, model, view=view, tta=False)
-        known = np.isfinite(positions[..., 0])
-        step = (result.landmarks.positions - positions)[known] * (1.0 if cine.spacing is None else cine.spacing)
-        errors.append(np.linalg.norm(step, axis=-1))
-        found.append(result.landmarks.present[known])
-    counted = [np.where(there, np.minimum(far, MISSED_MM), MISSED_MM) for far, there in zip(errors, found, strict=True)]
+    cine: Cine
+    view: str
+    positions: np.ndarray
+    absent: np.ndarray
+
+    @property
+    def points(self) -> int:
+        """How many landmarks count."""
+        return int(np.isfinite(self.positions[..., 0]).sum() + self.absent.sum())
+
+
+def score(model: str | os.PathLike, cases: Sequence[Case]) -> Score:
+    """Detect in every case without an ensemble. Distances are mm where the cine has a spacing, else pixels."""
+    errors, found, counted = [], [], []
+    for case in cases:
+        result = detect(case.cine, model, view=case.view, tta=False)
+        known = np.isfinite(case.positions[..., 0])
+        step = (result.landmarks.positions - case.positions)[known]
+        far = np.linalg.norm(step * (1.0 if case.cine.spacing is None else case.cine.spacing), axis=-1)
+        there = result.landmarks.present[known]
+        wrongly = np.where(result.landmarks.present[case.absent], MISSED_MM, 0.0)
+        counted.append(np.concatenate([np.where(there, np.minimum(far, MISSED_MM), MISSED_MM), wrongly]))
+        errors.append(far)
+        found.append(there)
     errors, found, capped = (np.concatenate(parts) for parts in (errors, found, counted))
-    median = float(np.median(errors[found])) if found.any() else float("nan")
+    median = float(np.median(errors[found])) if found.any() else None
     by_cine = tuple(float(part.mean()) for part in counted if len(part))
-    return Score(float(capped.mean()), median, float(found.mean()), len(found), by_cine)
+    return Score(float(capped.mean()), median, float(found.mean()) if len(found) else None, len(capped), by_cine)
 
 
-def corrected_cases(corrected: Sequence[CorrectedCine], propagated: float = PROPAGATED) -> list[tuple]:
-    """What `score` takes: the frames that count, and in them what a person placed or moved."""
+def corrected_cases(corrected: Sequence[CorrectedCine], propagated: float = PROPAGATED) -> list[Case]:
+    """The frames that count, and in them what a person placed or moved or marked as absent."""
     cases = []
     for one in corrected:
         weights = label_weights(one.landmarks, propagated, untouched=0.0)
         frames = np.flatnonzero(weights.any(1))
         positions = np.where(weights[..., None] > 0, one.landmarks.positions, np.nan)[frames]
         times = None if one.cine.times_ms is None else one.cine.times_ms[frames]
-        cases.append((one.cine.replace(frames=one.cine.frames[frames], times_ms=times), one.view, positions))
+        cine = one.cine.replace(frames=one.cine.frames[frames], times_ms=times)
+        cases.append(Case(cine, one.view, positions, marked_absent(one.landmarks)[frames]))
     return cases
 
 
-def synthetic_cases(landmarks: Sequence[int], patients: int | None = None) -> list[tuple]:
+def synthetic_cases(landmarks: Sequence[int], patients: int | None = None) -> list[Case]:
     """The fixed synthetic set: ordinary patients, of each view, with the landmarks of these numbers."""
     known = np.isin(np.arange(1, 12), landmarks)
     cases = []
     for seed in range(_FIRST_SEED, _FIRST_SEED + (patients or _PATIENTS)):
         for item in synthetic_study(seed, frames=_FRAMES).items:
-            cases.append((item.cine, item.kind, np.where(known[:, None], item.truth.positions, np.nan)))
+            positions = np.where(known[:, None], item.truth.positions, np.nan)
+            cases.append(Case(item.cine, item.kind, positions, np.zeros(positions.shape[:2], bool)))
     return cases
 
 
@@ -163,25 +188,27 @@ def finetune(
     (finetune_heatmap, finetune_regression), None: their own. held_out: share of the patients. propagated: how much
     points count that followed a correction nearby. progress: as of loop.train.
     ModelError: a base that cannot be trained, or the new model is refused; it is in `folder` then, and its figures are
-    in the message. UsageError: the id is taken. InputError: as `split`.
+    in the message. UsageError: the id is taken or none. InputError: as `split`.
     """
+    if model_id is not None and not valid_id(model_id):
+        raise UsageError(
+            f"model id {model_id!r}: expected small letters, digits, dots, dashes and underscores, up to 64."
+        )
     if model_id is not None and any(model.id == model_id for model in list_models()):
         raise UsageError(f"model id {model_id!r} is taken: choose another with --id, or remove that model first.")
     from .loop import train
 
     spec = resolve_model(base)
     settings = settings or settings_class(spec)()
-    corrected = _usable(corrected, spec)
+    corrected = _usable(corrected, spec, propagated)
     training, held, how = split(corrected, held_out, settings.seed)
+    cases = corrected_cases(held, propagated), synthetic_cases(spec.landmarks)
     folder = make_folder(folder)
     recipe = _recipe(spec, training, held, propagated, settings, folder)
     file = train(recipe, folder, progress=progress)
     entry = _describe(spec, file, corrected, propagated, recipe.settings)
     entry["training"]["held_out"] = {"cines": len(held), "how": how}
-    with atomic_open(file.with_suffix(".json")) as stream:
-        json.dump(entry, stream, indent=2, ensure_ascii=False)
-        stream.write("\n")
-    cases = corrected_cases(held, propagated), synthetic_cases(spec.landmarks)
+    write_description(file, entry)
     comparison = Comparison(*((score(base, part), score(file, part)) for part in cases))
     notes = (
         f"Held out {how}: {len(held)} of {len(corrected)} cines.",
@@ -190,7 +217,7 @@ def finetune(
     objection = comparison.objection()
     with atomic_open(folder / REPORT_FILE) as stream:
         report = {**entry["training"], "comparison": asdict(comparison), "refused": objection or None}
-        json.dump(report, stream, indent=2, ensure_ascii=False)
+        json.dump(report, stream, indent=2, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
     if objection:
         raise ModelError(
@@ -204,13 +231,13 @@ def finetune(
     return Outcome(file, comparison, model_id, notes)
 
 
-def _usable(corrected: Sequence[CorrectedCine], spec: ModelSpec) -> list[CorrectedCine]:
-    """Those the model can learn from. InputError where a cine's spacing is needed and unknown."""
+def _usable(corrected: Sequence[CorrectedCine], spec: ModelSpec, propagated: float) -> list[CorrectedCine]:
+    """Those with a frame that counts. InputError where a cine's spacing is needed and unknown."""
     for one in corrected:
         if spec.input.spacing_mm is not None and one.cine.spacing is None:
             advice = "Leave it out, or use the file with its pixel spacing."
             raise InputError(one.cine.source or one.cine.name, "a cine with its pixel spacing", "none stated", advice)
-    return list(corrected)
+    return [one for one in corrected if label_weights(one.landmarks, propagated).any()]
 
 
 def settings_class(spec: ModelSpec) -> type:
@@ -262,11 +289,6 @@ def _describe(
         "id": file.stem.lower(),
         "title": f"{spec.title}, fine-tuned ({date.today()})",
         "citation": f"{spec.citation} Fine-tuned by the user.",
-        "source": None,
-        "file": file.name,
-        "size": file.stat().st_size,
-        "sha256": checksums(file, "sha256")[0],
-        "md5": None,
         "intended_use": f"{spec.intended_use} Fine-tuned on the user's corrections: for images like those.",
         "synthetic_only": False,
         "training": {

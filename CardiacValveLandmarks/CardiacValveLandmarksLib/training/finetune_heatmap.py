@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from ..landmarks import VIEWS
 from ..models.decoding import decode
 from ..models.restore import torch_network
@@ -43,7 +44,7 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     """corrected: share of each batch that is of corrected cines, the rest is of the synthetic heart. rehearsal: how
     much more a difference from the base model's answer on the latter counts than an error on the former. patience:
     after so many validations in a row without a better one the run ends. Frames are drawn as often as their labels
-    count (corrections.label_weights). What a run begins with (init) and spacing_mm are the model's."""
+    count (corrections.label_weights). What a run begins with (init), spacing_mm and size are the model's."""
 
     seed: int = 1
     steps: int = 120
@@ -64,7 +65,7 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("corrected", 0 < self.corrected <= 1, "above 0, to 1")
-        self.require("rehearsal", self.rehearsal >= 0, "0 or more")
+        self.require("rehearsal", self.rehearsal > 0, "more than 0")
         self.require("init", not self.init, "none: fine-tuning begins with its base model")
         self.require("patience", self.patience >= 1, "at least 1")
 
@@ -96,11 +97,34 @@ def cut(
         window = Window(one.cine.shape, tuple(centre), tuple(spacing_mm / one.cine.spacing), (size,) * 2, mirror)
         images = window.images(one.cine.frames[frames])
         parts[0].append(images / max(float(np.percentile(images, 99.5)), 1e-6))
-        parts[1].append(window.positions(points[frames]))
+        parts[1].append(_inside(points[frames], window))
         parts[2].append(np.full(len(frames), VIEWS.index(one.view)))
         parts[3].append(weights[frames].sum(1))
     images, landmarks, classes, chances = (np.concatenate(part) for part in parts)
     return Cuts(images.astype(np.float32), landmarks.astype(np.float32), classes, chances / chances.sum())
+
+
+def _inside(points: np.ndarray, window: Window) -> np.ndarray:
+    """Points (..., 2) in pixels of the window; NaN where it does not show them."""
+    places = window.positions(points)
+    outside = ((places < 0) | (places > np.array(window.size) - 1)).any(-1, keepdims=True)
+    return np.where(outside, np.nan, places)
+
+
+def _as_the_model(settings: HeatmapFinetuneSettings, spec: ModelSpec) -> HeatmapFinetuneSettings:
+    """The settings with the model's pixels. UsageError where they say otherwise; ModelError: scaled in another way."""
+    if spec.input.spacing_mm is None or spec.input.intensity != "percentile":
+        raise ModelError(
+            spec.path,
+            "a model with a pixel spacing and intensities by percentile, as the synthetic heart's images have them",
+            f"spacing {spec.input.spacing_mm}, intensity {spec.input.intensity!r}",
+            "Register the weights as they were trained (`cvl models register`).",
+        )
+    model = {"spacing_mm": spec.input.spacing_mm, "size": (spec.input.size or (settings.size,))[0]}
+    for name, value in model.items():
+        given = getattr(settings, name)
+        settings.require(name, given in (value, getattr(type(settings), name)), f"{value}, {spec.id}'s")
+    return replace(settings, **model)
 
 
 class _MixedPool:
@@ -162,18 +186,20 @@ class HeatmapFinetune(TrainingRecipe):
         mirrored: Mapping[int, bool],
         propagated: float,
     ) -> None:
-        settings = replace(settings, spacing_mm=spec.input.spacing_mm)
+        settings = _as_the_model(settings, spec)
         super().__init__(settings, folder)
         self.spec, self.way = spec, 1.0
         self._base = self.network().eval()
         sides = [[mirrored[id(one)] for one in part] for part in (training, held_out)]
         cuts = cut(training, sides[0], SPACING_MM, SIZE, propagated)
-        self._fingerprint = hashlib.sha256(
-            spec.checksum.encode() + cuts.images.tobytes() + cuts.landmarks.tobytes() + cuts.chances.tobytes()
-        ).hexdigest()
         self._pool = _MixedPool(self._pool, cuts, settings.corrected)
         self._held = cut(held_out, sides[1], settings.spacing_mm, settings.size, propagated)
         self._check = self._synthetic_check()
+        digest = hashlib.sha256(spec.checksum.encode())
+        for part in (cuts, self._held, self._check):
+            for array in (part.images, part.landmarks, part.chances):
+                digest.update(np.ascontiguousarray(array))
+        self._fingerprint = digest.hexdigest()
         self._before = {name: self._error(torch_network(spec), cuts) for name, cuts in self._sets().items()}
 
     def _synthetic_check(self) -> Cuts:
@@ -181,7 +207,7 @@ class HeatmapFinetune(TrainingRecipe):
         views, middle = shard.classes < OTHER, ((SIZE - 1) / 2,) * 2
         step = self.settings.spacing_mm / SPACING_MM
         window = Window((SIZE, SIZE), middle, (step, step), (self.settings.size,) * 2)
-        images, landmarks = window.images(shard.images[views]), window.positions(shard.landmarks[views])
+        images, landmarks = window.images(shard.images[views]), _inside(shard.landmarks[views], window)
         return Cuts(images, landmarks, shard.classes[views], np.full(len(images), 1 / len(images)))
 
     def _sets(self) -> dict[str, Cuts]:
@@ -189,6 +215,10 @@ class HeatmapFinetune(TrainingRecipe):
 
     def network(self) -> nn.Module:
         return torch_network(self.spec).to(memory_format=torch.channels_last)
+
+    def description(self) -> dict:
+        """As the base's, but calibrated no more (`finetune` adds what it was made of)."""
+        return {**super().description(), "input": self.spec.entry()["input"], "synthetic_only": False}
 
     def batch(self, number: int) -> dict[str, Tensor]:
         batch = super().batch(number)

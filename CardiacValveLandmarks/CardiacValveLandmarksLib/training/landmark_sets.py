@@ -134,11 +134,11 @@ def read_landmark_sets(path: str | os.PathLike, names: NameMap | None = None) ->
                 files[stem] = file
         if not files:
             raise InputError(path, _EXPECTED, "none in this folder")
-        return _joined([found for file in files.values() for found in _read_file(file, names)])
+        return joined_sets([found for file in files.values() for found in _read_file(file, names)])
     return _read_file(path, names)
 
 
-def _joined(sets: Sequence[LandmarkSet]) -> list[LandmarkSet]:
+def joined_sets(sets: Sequence[LandmarkSet]) -> list[LandmarkSet]:
     """Sets of single frames (markups) of one cine become one set; InputError where two files have the same frame."""
     by_name: dict[str, list[LandmarkSet]] = {}
     for item in sets:

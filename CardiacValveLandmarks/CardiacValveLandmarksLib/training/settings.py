@@ -49,13 +49,16 @@ class LoopSettings:
     workers: int = 1
     tensorboard: bool = False
 
+    #: 0 where the number of steps can follow from other settings
+    least_steps: typing.ClassVar[int] = 1
     #: settings that may differ between a run and its continuation; all others decide the result
     may_change: typing.ClassVar[frozenset[str]] = frozenset(
         ("device", "threads", "workers", "checkpoint_every", "log_every", "tensorboard")
     )
 
     def __post_init__(self) -> None:
-        for name in ("steps", "substeps", "batch", "checkpoint_every", "log_every", "threads"):
+        self.require("steps", self.steps >= self.least_steps, f"at least {self.least_steps}")
+        for name in ("substeps", "batch", "checkpoint_every", "log_every", "threads"):
             self.require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("seed", "chunk", "workers", "validate_every", "clip_norm"):
             self.require(name, getattr(self, name) >= 0, "0 or more")
@@ -74,12 +77,17 @@ def make_settings(cls: type[LoopSettings], values: Mapping, where: str | os.Path
 
     where: what errors name. InputError: a name there is not, a value of another type. UsageError: out of range.
     """
+    return cls(**typed_values(cls, values, where))
+
+
+def typed_values(cls: type[LoopSettings], values: Mapping, where: str | os.PathLike) -> dict:
+    """`values` (JSON types) as the settings of class `cls` have them. InputError as `make_settings`."""
     hints = typing.get_type_hints(cls)
     known = {field.name for field in fields(cls)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise InputError(where, f"settings among {', '.join(sorted(known))}", ", ".join(unknown))
-    return cls(**{name: _as(hints[name], value, name, where) for name, value in values.items()})
+    return {name: _as(hints[name], value, name, where) for name, value in values.items()}
 
 
 def _as(kind, value, name: str, where: str | os.PathLike):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,9 @@ import numpy as np
 from ..errors import ModelError
 from ..files import atomic_open, atomic_path
 from ..landmarks import by_number
-from ..models.cache import checksums
+from ..models.catalogue import write_description
 from ..short_axis import SHORT_AXIS_POINTS
+from .checkpoint import save_tensors
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,7 +66,12 @@ def _read_weights(path: str) -> dict:
     return content
 
 
-def write_model(net: nn.Module, settings: XueSettings, folder: Path) -> Path:
+def is_synthetic_only(settings: XueSettings) -> bool:
+    """Whether such a run sees synthetic images only, the run it begins with included."""
+    return not settings.datasets and (not settings.init or _read_weights(settings.init)["synthetic_only"])
+
+
+def write_model(net: nn.Module, settings: XueSettings, folder: Path, synthetic_only: bool) -> Path:
     """weights.pt; model.onnx or model.ts, (B, 1, H, W) -> (B, points + 1, H, W) probabilities; and model.json, its
     description. Returns the model's path."""
     import torch
@@ -74,15 +79,13 @@ def write_model(net: nn.Module, settings: XueSettings, folder: Path) -> Path:
     from ..models.conversion import export_module
     from ..models.published_unet import Probabilities
 
-    synthetic = not settings.datasets and (not settings.init or _read_weights(settings.init)["synthetic_only"])
     content = {
         "points": point_keys(settings),
         "spacing_mm": settings.spacing_mm,
-        "synthetic_only": synthetic,
+        "synthetic_only": synthetic_only,
         "net": net.state_dict(),
     }
-    with atomic_open(folder / _WEIGHTS, "wb") as stream:
-        torch.save(content, stream)
+    save_tensors(folder / _WEIGHTS, content)
     module = Probabilities(net).eval()
     example = np.zeros((1, 1, settings.size, settings.size), np.float32)
     if settings.export == "onnx":
@@ -95,15 +98,12 @@ def write_model(net: nn.Module, settings: XueSettings, folder: Path) -> Path:
         path = folder / "model.ts"
         with atomic_path(path) as temporary, torch.no_grad():
             torch.jit.trace(module, torch.from_numpy(example)).save(str(temporary))
-    with atomic_open(folder / "model.json") as stream:
-        json.dump(_entry(settings, path, synthetic), stream, indent=2)
-        stream.write("\n")
+    write_description(path, _entry(settings, synthetic_only))
     return path
 
 
-def _entry(settings: XueSettings, path: Path, synthetic: bool) -> dict:
-    """The catalogue entry beside the model."""
-    (checksum,) = checksums(path, "sha256")
+def _entry(settings: XueSettings, synthetic_only: bool) -> dict:
+    """The catalogue entry beside the model, but for the file."""
     axis = "short-axis" if settings.points == "sax" else "long-axis"
     return {
         "id": f"xue-{settings.points}-{settings.sequence.lower()}",
@@ -120,14 +120,9 @@ def _entry(settings: XueSettings, path: Path, synthetic: bool) -> dict:
             "view_input": False,
         },
         "symmetries": "none",
-        "licence": "MIT" if synthetic else "unknown",
+        "licence": "MIT" if synthetic_only else "unknown",
         "citation": "Training and network after Xue et al., Radiology: Artificial Intelligence 2021;3(5):e200197.",
-        "source": None,
-        "file": path.name,
-        "size": path.stat().st_size,
-        "sha256": checksum,
-        "md5": None,
         "intended_use": "Research. Trained by the user; see settings.json beside it.",
-        "synthetic_only": synthetic,
+        "synthetic_only": synthetic_only,
         "decision": None,
     }

@@ -13,7 +13,7 @@ from torch import nn
 
 from ...files import atomic_open, make_folder
 from ...models.architectures import ARCHITECTURES
-from ...models.cache import checksums
+from ...models.catalogue import find_model, resolve_model, write_description
 from ...models.compact import halve_weights
 from ...models.heatmap import HeatmapNet
 from ...models.losses import gaussian_targets, heatmap_loss
@@ -34,7 +34,7 @@ class SyntheticHeatmapSettings(LoopSettings):
     wrongly_told: share told a wrong one; mirrored: share of mirror images; bend: pixels, SD at the nodes of the smooth
     deformation.
     strange: share of the images with a contrast from beyond the usual range of the training (training/synthetic.py).
-    init: weights.pt or model.onnx of an earlier run to begin with, "": from nothing.
+    init: weights.pt or model.onnx of an earlier run, or a model's id, to begin with; "": from nothing.
     shards_folder: where shards are kept, "": beside the checkpoint. wait_for_shards: another process makes them.
     """
 
@@ -64,8 +64,14 @@ class SyntheticHeatmapSettings(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require("spacing_mm", self.spacing_mm > 0, "more than 0")
-        self.require("strange", 0 <= self.strange <= 1, "from 0 to 1")
+        self.require("first_shards", 1 <= self.first_shards <= self.shards, f"from 1 to {self.shards}, all shards")
+        self.require("size", self.size >= 32 and self.size % 16 == 0, "a multiple of 16, at least 32")
+        for name in ("spacing_mm", "sigma"):
+            self.require(name, getattr(self, name) > 0, "more than 0")
+        for name in ("warm_up", "bend"):
+            self.require(name, getattr(self, name) >= 0, "0 or more")
+        for name in ("view_told", "wrongly_told", "mirrored", "strange"):
+            self.require(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
 
 
 class _Pool:
@@ -99,7 +105,7 @@ class _Pool:
 
 
 class TrainingRecipe(Recipe):
-    """HeatmapNet on the synthetic heart; weights.pt and, for ONNX Runtime, model.onnx."""
+    """HeatmapNet on the synthetic heart; weights.pt and, for ONNX Runtime, model.onnx, each with its description."""
 
     name = "synthetic-heatmap"
     Settings = SyntheticHeatmapSettings
@@ -108,21 +114,24 @@ class TrainingRecipe(Recipe):
     def __init__(self, settings: SyntheticHeatmapSettings, folder: Path) -> None:
         super().__init__(settings, folder)
         self._pool = _Pool(make_folder(settings.shards_folder or Path(folder) / "shards"), settings)
-        self._fingerprint = checksums(settings.init, "sha256")[0] if settings.init else ""
+        self._fingerprint, self._synthetic_only = "", True
+        if settings.init:
+            begun = resolve_model(settings.init)
+            self._fingerprint, self._synthetic_only = begun.checksum, begun.synthetic_only
 
     def fingerprint(self) -> str:
         return self._fingerprint
 
     def network(self) -> nn.Module:
         if self.settings.init:
-            net = load_network(self.settings.init, ARCHITECTURES["heatmap-unet"]).net
+            net = load_network(resolve_model(self.settings.init).path, ARCHITECTURES["heatmap-unet"]).net
         else:
             net = HeatmapNet()
         return net.to(memory_format=torch.channels_last)
 
     def batch(self, number: int) -> dict[str, torch.Tensor]:
         settings = self.settings
-        self._pool.grow(number)
+        self._pool.grow(number * settings.substeps)
         rng = np.random.default_rng([settings.seed, 77, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         images, landmarks, classes = self._pool.draw(rng)
@@ -159,7 +168,7 @@ class TrainingRecipe(Recipe):
 
     def learning_rate(self, step: int, history=()) -> float:
         settings = self.settings
-        warm = min(1.0, (step + 1) / settings.warm_up)
+        warm = min(1.0, (step + 1) / max(settings.warm_up, 1))
         return settings.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / settings.steps)) + 1e-6
 
     def losses(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -176,9 +185,26 @@ class TrainingRecipe(Recipe):
         }
 
     def finish(self, net: nn.Module, folder: Path) -> Path:
-        weights = folder / "weights.pt"
+        """weights.pt and model.onnx, with their descriptions beside them."""
+        weights, model = folder / "weights.pt", folder / "model.onnx"
         save_tensors(weights, net.state_dict())
-        model = ARCHITECTURES["heatmap-unet"].to_onnx(read_state_dict(weights))
-        with atomic_open(folder / "model.onnx", "wb") as stream:
-            stream.write(halve_weights(model))
-        return folder / "model.onnx"
+        graph = ARCHITECTURES["heatmap-unet"].to_onnx(read_state_dict(weights))
+        with atomic_open(model, "wb") as stream:
+            stream.write(halve_weights(graph))
+        for path in (weights, model):
+            write_description(path, self.description())
+        return model
+
+    def description(self) -> dict:
+        """The catalogue entry of what was trained, but for the file."""
+        entry = find_model("phantom-heatmap").entry()
+        given = {"spacing_mm": self.settings.spacing_mm, "size": [self.settings.size] * 2}
+        return {
+            **entry,
+            "id": self.name,
+            "title": "Heat-map network trained on the synthetic heart by the user",
+            "input": {**entry["input"], **given},
+            "synthetic_only": self._synthetic_only,
+            # thresholds are calibrated for one set of weights
+            "decision": None,
+        }

@@ -26,7 +26,7 @@ from ..dataset import read_npz, split_by_patient
 from ..point_images import PointImages, from_labelled, join_points, read_short_axis, standardise
 from ..sources import DataSettings
 from ..synthetic_points import synthetic_points
-from ..xue_model import load_weights, write_model
+from ..xue_model import is_synthetic_only, load_weights, write_model
 from . import Recipe
 
 #: mitral points and apex of the three views
@@ -47,14 +47,15 @@ class XueSettings(DataSettings):
     coil_correction: share of the training images whose coil shading is divided out; 1: all images, also in detection.
     noise, blur: share of the images that get Gaussian noise (SD 10 to 30 % of their mean) and blur (0.5, 1 or 2 px).
     view_batches: each batch is of one view, as published; else of any.
-    epochs: passes over the training images; steps and validate_every follow from it. 0: they are as given.
+    epochs: passes over the training images; steps (0: not given) and validate_every follow from it. 0: they are as
+    given.
     patience: epochs without a better validation loss after which the rate is halved.
     init: weights.pt of an earlier run to begin with (transfer to another sequence). export: "onnx" or "torchscript".
     """
 
     batch: int = 8
     learning_rate: float = 1e-3
-    steps: int = 1
+    steps: int = 0
     points: str = "lax"
     landmarks: tuple[int, ...] = PUBLISHED_LANDMARKS
     sequence: str = "cine"
@@ -76,8 +77,11 @@ class XueSettings(DataSettings):
     init: str = ""
     export: str = "onnx"
 
+    least_steps = 0
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require("steps", self.steps > 0 or self.epochs > 0, "at least 1 where epochs is 0")
         self.require("points", self.points in ("lax", "sax"), "lax or sax")
         self.require("sequence", self.sequence in SEQUENCES, " or ".join(SEQUENCES))
         self.require("export", self.export in ("onnx", "torchscript"), "onnx or torchscript")
@@ -116,6 +120,7 @@ class TrainingRecipe(Recipe):
 
     def __init__(self, settings: XueSettings, folder: Path) -> None:
         super().__init__(settings, folder)
+        self._synthetic_only = is_synthetic_only(settings)
         self.training, self.validation = _data(settings)
         self._check_points()
         self._gains: dict[int, np.ndarray] = {}
@@ -126,7 +131,7 @@ class TrainingRecipe(Recipe):
         self._per_epoch = sum(-(-len(group) // settings.batch) for group in self._groups)
         if settings.epochs:
             steps = settings.epochs * self._per_epoch
-            if settings.steps not in (1, steps):
+            if settings.steps not in (0, steps):
                 raise UsageError(
                     f"setting steps: {settings.epochs} epochs of these data are {steps} steps; found {settings.steps}. "
                     "Set epochs=0 to give steps, or leave steps out."
@@ -247,7 +252,7 @@ class TrainingRecipe(Recipe):
         return digest.hexdigest()
 
     def finish(self, net: nn.Module, folder: Path) -> Path:
-        return write_model(net, self.settings, folder)
+        return write_model(net, self.settings, folder, self._synthetic_only)
 
 
 def figures(found: np.ndarray, data: PointImages, numbers: Sequence[int] | None) -> dict[str, float]:
