@@ -98,7 +98,7 @@ def phase_difference(a: float, b: float) -> float:
 def make_warp(alignment: str, common_ed: float, common_es: float, own_ed: float, own_es: float) -> PhaseWarp:
     """The warp that brings a view's own ES (and with "ed-es" its ED) to the common one.
 
-    "phase": none, both beats start at the trigger. "es": two segments, trigger to ES and ES to trigger.
+    "phase": none, both beats start at their first frames. "es": two segments, first frame to ES and ES to the end.
     "ed-es": two segments, ED to ES and ES to ED, for series that do not start at the R wave.
     ValueError where the phases that are needed are NaN.
     """

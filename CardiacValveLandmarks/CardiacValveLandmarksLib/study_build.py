@@ -131,7 +131,7 @@ def check_settings(settings: StudySettings) -> None:
     ):
         if value is not None and value < low:
             raise UsageError(f"{what}: expected at least {low}, found {value}.")
-    if not settings.breathhold_sd_mm >= 0:
+    if not 0 <= settings.breathhold_sd_mm < np.inf:
         raise UsageError(f"breath-hold SD: expected 0 mm or more, found {settings.breathhold_sd_mm}.")
 
 
@@ -209,6 +209,14 @@ def _timing_doubts(views: Sequence[StudyView], doubts: list[str]) -> None:
             )
         if np.isnan(view.rr_ms):
             doubts.append(f"{view.view} ({view.name}): RR unknown; it has no velocities.")
+    first = {view.view: float(view.times_ms[0]) for view in views if view.times_ms is not None}
+    steps = [np.diff(view.times_ms).mean() for view in views if view.times_ms is not None and view.n_frames > 1]
+    if len(first) > 1 and max(first.values()) - min(first.values()) > 0.5 * min(steps):
+        listed = ", ".join(f"{view} {value:.0f} ms" for view, value in first.items())
+        doubts.append(
+            f"The views' first frames are not at the same time after the trigger ({listed}), and the beat is counted "
+            "from each view's first frame: consider alignment on end-diastole and end-systole."
+        )
     rr = {view.view: view.rr_ms for view in views if np.isfinite(view.rr_ms)}
     if len(rr) > 1 and max(rr.values()) - min(rr.values()) > _RR_TOLERANCE * np.mean(list(rr.values())):
         listed = ", ".join(f"{view} {value:.0f} ms" for view, value in rr.items())
@@ -222,9 +230,14 @@ def _align(paths, own: dict[str, BeatPhases], settings: StudySettings, doubts: l
     """The paths with their warps."""
     if settings.alignment == "phase":
         return paths
-    reference = settings.reference_view or next(view for view in ("4CH", "2CH", "3CH") if view in paths)
-    if reference not in paths:
+    told = [view for view in ("4CH", "2CH", "3CH") if view in paths and np.isfinite([own[view].ed, own[view].es]).all()]
+    reference = settings.reference_view or next(iter(told), None)
+    if reference is not None and reference not in paths:
         raise UsageError(f"reference view {reference}: the study has only {', '.join(paths)}.")
+    if reference not in told:
+        which = "any view" if reference is None else f"the {reference}, which the others were to be aligned to"
+        doubts.append(f"Not aligned on end-systole: end-diastole or end-systole was not found in {which}.")
+        return paths
     common, aligned = own[reference], {}
     for view, trajectories in paths.items():
         try:

@@ -14,9 +14,15 @@ from .study import Study, StudyView
 
 
 def cines_of(study: Study, cines: Sequence[Cine]) -> Mapping[str, Cine]:
-    """View -> its cine, by name: of the cines the study was built of."""
-    by_name = {cine.name: cine for cine in cines}
-    return {view.view: by_name[view.name] for view in study.views}
+    """View -> its cine: of the cines the study was built of, by name, and by `cine_of` where several have one name.
+
+    InputError: cines of one name that nothing tells apart.
+    """
+    found = {}
+    for view in study.views:
+        named = [cine for cine in cines if cine.name == view.name]
+        found[view.view] = named[0] if len(named) == 1 else cine_of(view, named, view.name)
+    return found
 
 
 def find_cines(study: Study, folder: str | os.PathLike) -> dict[str, Cine]:

@@ -48,7 +48,7 @@ def study_to_dict(study: Study, identify: bool = False) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": SCHEMA_VERSION,
-        "units": {"length": "mm", "time": "ms", "space": "LPS", "phase": "part of the RR, 0 at the trigger"},
+        "units": {"length": "mm", "time": "ms", "space": "LPS", "phase": "part of the RR, 0 at the first frame"},
         "study": _encode(study),
     }
 
@@ -77,9 +77,22 @@ def study_from_dict(content: Any, path: str | os.PathLike = "study") -> Study:
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise InputError(path, f"study file version {SCHEMA_VERSION.split('.')[0]}.x", f"version {version}", advice)
     try:
-        return _decode(Study, content.get("study"), "study")
+        study = _decode(Study, content.get("study"), "study")
+        _check_lengths(study)
+        return study
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(path, f"a study file of version {version}", f"{error}", advice) from error
+
+
+def _check_lengths(study: Study) -> None:
+    """ValueError where rings or curves have other phases than the study."""
+    count = len(study.phases)
+    for ring in study.annuli:
+        if not len(ring.phases) == len(ring.nodes) == len(ring.node_sd_mm) == count:
+            raise ValueError(f"the {ring.valve} ring: expected {count} phases, found {len(ring.nodes)}")
+    for curve in study.curves:
+        if not len(curve.values) == len(curve.sd) == count:
+            raise ValueError(f"the curve {curve.key}: expected {count} phases, found {len(curve.values)}")
 
 
 def _encode(value: Any) -> Any:
@@ -138,7 +151,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if kind is float:
         if value is None:
             return math.nan
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
     elif kind is int:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -185,6 +198,8 @@ def _array(value: Any, dtype: type, where: str) -> np.ndarray:
         array = np.array(value, dtype=np.float64)  # None becomes NaN
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where}: expected an array of numbers") from error
+    if np.isinf(array).any():
+        raise ValueError(f"{where}: infinite numbers are not allowed")
     if dtype is not np.float64 and np.isnan(array).any():
         raise ValueError(f"{where}: null is not allowed here")
     return array.astype(dtype)

@@ -16,7 +16,8 @@ import numpy as np
 from .cine import Cine
 from .errors import InputError, UsageError
 from .export import ExportOptions, Format, export_study
-from .export.registry import check_free
+from .export.bivme_files import read_guide_points
+from .export.registry import check_free, remove_others
 from .files import atomic_open, make_folder
 from .landmarks import VIEWS, LandmarkSeries
 from .readers import Skipped, read_cine, scan
@@ -54,11 +55,13 @@ class Examination:
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """study: what was found. written: paths. left_out: formats that this study cannot be written in, and why."""
+    """study: what was found. written: paths. left_out: formats that this study cannot be written in, and why.
+    removed: formats whose files of an earlier run were deleted, for they do not belong to this study."""
 
     study: Study
     written: tuple[Path, ...]
     left_out: tuple[str, ...]
+    removed: tuple[str, ...] = ()
 
 
 def read_examination(
@@ -82,8 +85,8 @@ def read_examination(
     if folder is not None and set(stated) != set(VIEWS):
         found = scan(folder)
         skipped += found.skipped
-        known = {cine.source for cine in cines}
-        cines += [cine for cine in found.cines if cine.source not in known]
+        known = {Path(cine.source).resolve() for cine in cines}
+        cines += [cine for cine in found.cines if Path(cine.source).resolve() not in known]
     usable, unusable = _usable(cines)
     if not usable:
         raise InputError(folder or "examination", "a long-axis cine", "; ".join(s.found for s in unusable))
@@ -96,9 +99,9 @@ def read_examination(
 
 def _usable(cines: Sequence[Cine]) -> tuple[list[Cine], list[Skipped]]:
     usable, skipped = [], []
-    normals = [None if cine.geometry is None else cine.geometry.normal for cine in cines]
-    for cine, normal in zip(cines, normals, strict=True):
-        parallel = 0 if normal is None else sum(n is not None and abs(n @ normal) > _PARALLEL for n in normals)
+    for cine in cines:
+        normal = None if cine.geometry is None else cine.geometry.normal
+        parallel = 0 if normal is None else _parallel_places(cines, normal)
         if cine.n_frames < MIN_FRAMES:
             skipped.append(Skipped(cine.source, f"at least {MIN_FRAMES} frames", f"{cine.n_frames}"))
         elif cine.view is None and parallel >= _STACK:
@@ -106,6 +109,12 @@ def _usable(cines: Sequence[Cine]) -> tuple[list[Cine], list[Skipped]]:
         else:
             usable.append(cine)
     return usable, skipped
+
+
+def _parallel_places(cines: Sequence[Cine], normal: np.ndarray) -> int:
+    """At how many places, to the millimetre, slices with this normal lie: repeats of a slice are no stack."""
+    planes = [cine.geometry for cine in cines if cine.geometry is not None]
+    return len({round(float(g.origin @ normal)) for g in planes if abs(g.normal @ normal) > _PARALLEL})
 
 
 def _named(cines: Sequence[Cine], identify: bool) -> list[Cine]:
@@ -135,11 +144,14 @@ def run_study(
 
     detector: cine -> landmarks and warnings. origin: of the landmarks, for the report. progress: (what, done, total).
     Nothing is written before the study stands; nothing of an earlier run is replaced without `options.overwrite`.
-    A format this study does not suffice for is left out and said in `left_out`.
+    With it, what formats not written now have from an earlier run is deleted. A format this study does not suffice for
+    is left out and said in `left_out`; where one cannot be written, all else is, and its InputError comes last.
     """
     options, settings, formats = options or ExportOptions(), settings or StudySettings(), tuple(formats)
     folder = Path(folder)
     check_output(folder, formats, options.overwrite)
+    if options.guide_points is not None:
+        read_guide_points(options.guide_points)  # mistakes in a path are told before the long work
 
     def tell(what: str, done: int, total: int) -> None:
         if progress is not None:
@@ -159,17 +171,26 @@ def run_study(
     page = report_html(study, options.cines, origin, options.identify)
     left_out = {f: reason for f in formats if (reason := f.unfit(study, options))}
     make_folder(folder)
-    written = []
+    written, failed = [], []
     for format_ in formats:
         if format_ not in left_out:
             tell(format_.key, 0, 1)
-            written += export_study(study, folder, [format_], options)
+            try:
+                written += export_study(study, folder, [format_], options)
+            except InputError as error:
+                failed.append(error)
+    removed = (
+        remove_others(folder, {path.relative_to(folder).parts[0] for path in written}) if options.overwrite else ()
+    )
     with atomic_open(folder / REPORT_FILE) as stream:
         stream.write(page)
     # last: a folder with a study file is complete
     study_to_json(study, folder / STUDY_FILE, options.identify)
     written += [folder / REPORT_FILE, folder / STUDY_FILE]
-    return StudyFiles(study, tuple(written), tuple(f"{f.key} is left out: {why}." for f, why in left_out.items()))
+    if failed:
+        raise failed[0]
+    left = tuple(f"{f.key} is left out: {why}." for f, why in left_out.items())
+    return StudyFiles(study, tuple(written), left, removed)
 
 
 def check_output(folder: Path, formats: Iterable[Format], overwrite: bool) -> None:

@@ -200,6 +200,28 @@ def test_inp_keeps_every_line_of_the_user(study, ventricle, tmp_path):
     )
 
 
+def test_inp_may_hold_any_letters_and_long_keywords(study, ventricle, tmp_path):
+    """Byte 0x85, which is part of a letter in UTF-8, ends no line; a keyword line goes on after a comma."""
+    deck = write_inp(tmp_path / "żebro.inp", ventricle)
+    text = deck.read_bytes().replace(b"*NODE\n", "*NODE\n** von Åsa, Сердце\n".encode(), 1)
+    text = text.replace(b"*NSET, NSET=Rim, GENERATE\n", b"*NSET,\nNSET=Rim,\nGENERATE\n")
+    deck.write_bytes(text)
+    prescribe(study, deck, "RIM", tmp_path / "out")
+    written = (tmp_path / "out" / "żebro_mitral.inp").read_bytes()
+    kept = [line for line in written.split(b"\n") if not line.startswith(b"*INCLUDE")]
+    assert kept == text.split(b"\n")
+    named = [line.split(b"=")[1].decode("ascii") for line in written.split(b"\n") if line.startswith(b"*INCLUDE")]
+    assert len(named) == 2 and all((tmp_path / "out" / name).is_file() for name in named)
+
+
+@pytest.mark.parametrize("change", [{"rr_ms": -1.0}, {"rr_ms": np.inf}, {"farthest_mm": np.nan}, {"within_mm": 0.0}])
+def test_times_and_distances_out_of_range_are_usage_errors(study, ventricle, tmp_path, change):
+    deck = write_inp(tmp_path / "heart.inp", ventricle)
+    with pytest.raises(UsageError):
+        prescribe(study, deck, "RIM", tmp_path / "out", **change)
+    assert not (tmp_path / "out").exists()
+
+
 def test_feb_gets_conditions_and_keeps_the_rest(study, ring, ventricle, truth, tmp_path):
     model = write_feb(tmp_path / "heart.feb", ventricle)
     report, _ = prescribe(study, model, "rim", tmp_path / "out")

@@ -1,7 +1,9 @@
 """NIfTI -> cine, against nibabel and SimpleITK; cine -> NIfTI."""
 
 import gzip
+import os
 import struct
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import SimpleITK
 from CardiacValveLandmarksLib.errors import InputError
 from CardiacValveLandmarksLib.nifti_writer import write_nifti
-from CardiacValveLandmarksLib.readers import read_cine
+from CardiacValveLandmarksLib.readers import read_cine, scan
 from cine_files import make_cine, make_geometry
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -252,3 +254,29 @@ def test_unwritable(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError):
         write_nifti(make_cine(), tmp_path / "file" / "a.nii")
+
+
+def test_what_cannot_be_read_does_not_hide_the_rest(tmp_path, monkeypatch):
+    """A folder without permission (lost+found on a drive) and a file that gives an I/O error are said, not fatal."""
+    write_nifti(make_cine(seed=1), tmp_path / "good.nii.gz")
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "bad.bin").write_bytes(b"x")
+    listdir, opened = os.scandir, Path.open
+
+    def refuse_folder(path):
+        if str(path).endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    def refuse_file(path, *arguments, **options):
+        if path.name == "bad.bin":
+            raise OSError(5, "Input/output error", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "scandir", refuse_folder)
+    monkeypatch.setattr(Path, "open", refuse_file)
+    found = scan(tmp_path)
+    assert len(found.cines) == 1
+    assert {Path(item.source).name for item in found.skipped} == {"lost+found", "bad.bin"}
+    with pytest.raises(InputError, match=r"bad\.bin"):
+        scan(tmp_path / "bad.bin")

@@ -12,7 +12,7 @@ from CardiacValveLandmarksLib.errors import InputError, UsageError
 from CardiacValveLandmarksLib.export import ExportOptions, format_named
 from CardiacValveLandmarksLib.report import Origin
 from CardiacValveLandmarksLib.study_io import study_from_json
-from CardiacValveLandmarksLib.study_run import read_examination
+from CardiacValveLandmarksLib.study_run import _usable, read_examination
 
 
 def parse(module, *arguments):
@@ -114,17 +114,67 @@ def test_formats_a_partial_study_does_not_suffice_for(dicom, detector, tmp_path,
     assert not (tmp_path / "named" / "febio").exists()
 
 
+def test_a_new_run_leaves_nothing_of_the_one_before(dicom, detector, tmp_path, capsys):
+    """Boundary conditions of another study beside the new one would be taken for its own."""
+    out = tmp_path / "out"
+    assert study.run(parse(study, "study", dicom, "-o", out, "--formats", "csv,febio"), detector) == 0
+    (out / "febio" / "mine.feb").write_text("a person's own")
+    again = parse(study, "study", "--2ch", dicom / "2ch", "-o", out, "--formats", "csv", "--overwrite")
+    assert study.run(again, detector) == 0
+    assert "deleted: febio" in capsys.readouterr().out
+    assert [path.name for path in (out / "febio").iterdir()] == ["mine.feb"]
+    assert (out / "csv" / "measures.csv").exists()
+
+
+def test_a_format_that_cannot_be_written_takes_nothing_else_along(dicom, detector, tmp_path):
+    points = tmp_path / "points"
+    points.mkdir()
+    options = parse(
+        study, "study", dicom, "-o", tmp_path / "early", "--formats", "bivme", "--guide-points", points / "nowhere"
+    )
+
+    def never(cine):
+        raise AssertionError("detection was started")
+
+    with pytest.raises(InputError, match="nowhere"):
+        study.run(options, never)
+    # a file that stops the format on the way
+    out = tmp_path / "late"
+    identified = ("--identify", "--images", points, "--formats", "csv,dicom-sr")
+    pytest.importorskip("highdicom")
+    with pytest.raises(InputError, match="DICOM images"):
+        study.run(parse(study, "study", dicom, "-o", out, *identified), detector)
+    assert study_from_json(out / "study.json").views and (out / "report.html").exists() and (out / "csv").exists()
+
+
+def test_one_cine_is_not_used_twice(dicom, monkeypatch):
+    monkeypatch.chdir(dicom.parent)
+    found = read_examination(dicom, {"3CH": f"{dicom.name}/2ch"})
+    assert len(found.cines) == 3 and found.stated["3CH"] == found.cines[0].name
+
+
+def test_repeats_of_a_slice_are_no_stack(truth):
+    cine = truth.entries[2][0]
+    far = cine.geometry
+    moved = [
+        cine.replace(geometry=type(far)(far.origin + 8 * k * far.normal, far.axis0, far.axis1, far.thickness))
+        for k in range(5)
+    ]
+    assert len(_usable([cine] * 5)[0]) == 5
+    assert not _usable(moved)[0]
+
+
 def test_usage_errors_come_before_any_work(dicom, tmp_path):
     def never(cine):
         raise AssertionError("detection was started")
 
-    for arguments in (("--formats", "stl"), ("--rr", "-5"), ("--formats", "dicom-sr")):
+    for arguments in (("--formats", "stl"), ("--nodes", "2"), ("--formats", "dicom-sr")):
         with pytest.raises(UsageError):
             study.run(parse(study, "study", dicom, "-o", tmp_path / "out", *arguments), never)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="file"):
         study.run(parse(study, "study", dicom, "-o", tmp_path / "file"), never)
-    with pytest.raises(InputError, match="--4ch"):
+    with pytest.raises(UsageError, match="--4ch"):
         study.run(parse(study, "study", "-o", tmp_path / "out"), never)
     assert not (tmp_path / "out").exists()
 

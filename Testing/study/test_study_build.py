@@ -8,6 +8,7 @@ from CardiacValveLandmarksLib.geometry import SliceGeometry
 from CardiacValveLandmarksLib.landmarks import LandmarkSeries, Provenance
 from CardiacValveLandmarksLib.study import StudySettings
 from CardiacValveLandmarksLib.study_build import build_study
+from CardiacValveLandmarksLib.study_images import cines_of
 
 QUICK = {"motion_check": False, "samples": 10, "phases": 20}
 
@@ -306,9 +307,32 @@ def test_alignment_on_end_systole_brings_the_views_together(entries):
     assert np.isfinite(by_es.measure("e_inferolateral").value)
 
 
+def test_a_view_without_points_does_not_stop_the_others_from_being_aligned(entries):
+    empty = [
+        (cine, series if cine.name != "4ch" else LandmarkSeries.empty(len(cine.frames), "4CH"))
+        for cine, series in entries
+    ]
+    found = study(empty, alignment="es")
+    assert not said(found, "2CH: not aligned") and not said(found, "Not aligned")
+    assert said(study(empty, alignment="es", reference_view="4CH"), "not found in the 4CH")
+
+
+def test_first_frames_at_other_times_are_said(entries):
+    late = changed(entries, "4CH", times_ms=entries[2][0].times_ms + 60)
+    assert said(study(late), "not at the same time after the trigger")
+
+
+def test_cines_of_one_name_keep_their_own_images(entries):
+    same = [(cine.replace(name="cine"), series) for cine, series in entries]
+    cines = [cine for cine, _ in same]
+    found = cines_of(study(same), cines)
+    assert all(found[view] is cine for view, cine in zip(("2CH", "3CH", "4CH"), cines, strict=True))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
+        {"breathhold_sd_mm": np.inf},
         {"alignment": "beat"},
         {"ring_method": "square"},
         {"nodes": 2},

@@ -97,6 +97,10 @@ def test_nothing_identifies_unless_asked(study):
         (lambda c: c["study"]["trajectories"][0].update(coefficients="x"), "coefficients: expected an array"),
         (lambda c: c["study"]["views"][0]["landmarks"].update(positions=[[1.0]]), "positions"),
         (lambda c: c.update(study=[]), "expected an object"),
+        (lambda c: c["study"].update(rr_ms=float("inf")), "rr_ms"),
+        (lambda c: c["study"]["annuli"][0]["nodes"].pop(), "12 phases, found 11"),
+        (lambda c: c["study"]["annuli"][0]["nodes"][0][0].__setitem__(0, float("inf")), "infinite"),
+        (lambda c: c["study"]["curves"][0]["values"].pop(), "12 phases, found 11"),
     ],
 )
 def test_other_versions_and_damaged_files_are_refused(path, change, words):

@@ -49,6 +49,7 @@ def export_options(options: argparse.Namespace, **changes):
 
 def run(options: argparse.Namespace) -> int:
     from ..export import export_study, parse_formats
+    from ..export.registry import remove_others
     from ..study_io import study_from_json
 
     exporting = export_options(options)
@@ -59,6 +60,14 @@ def run(options: argparse.Namespace) -> int:
         left_out = (*left_out, *(f"{f.key} is left out: {reason}." for f, reason in unfit.items()))
         formats = tuple(f for f in formats if f not in unfit)
     written = export_study(study, options.output, formats, exporting)
+    if options.formats == "all" and options.overwrite:
+        left_out = (
+            *left_out,
+            *(
+                f"{key}: files of an earlier export were deleted."
+                for key in remove_others(options.output, {f.key for f in formats})
+            ),
+        )
     for line in left_out:
         print(line)
     print(f"{len(written)} files in {options.output}: {', '.join(f.key for f in formats)}")

@@ -101,6 +101,8 @@ def run(options: argparse.Namespace, detector=None, origin=None) -> int:
     _summarise(result.study)
     for line in (*unavailable, *result.left_out):
         print(line)
+    if result.removed:
+        print(f"Files of an earlier run that do not belong to this study were deleted: {', '.join(result.removed)}.")
     tops = dict.fromkeys(path.relative_to(options.output).parts[0] for path in result.written)
     print(f"Written to {options.output}: {', '.join(tops)}")
     # what was asked for by name and cannot be had is a failure, though all else is written

@@ -97,7 +97,7 @@ def write_about(study: Study, format_: Format, folder: Path, options: ExportOpti
         **describe(study, options.identify),
         "files": sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()),
     }
-    if options.rr_ms is not None:
+    if options.rr_ms is not None and format_.time_unit == "s":  # the others have no times of the common beat
         about["rr_ms"], about["rr_meaning"] = options.rr_ms, "given by the user for this export"
     with atomic_open(folder / ABOUT_FILE) as stream:
         json.dump(about, stream, indent=1, ensure_ascii=False, allow_nan=False)

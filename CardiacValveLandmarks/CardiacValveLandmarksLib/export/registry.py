@@ -195,6 +195,25 @@ def _write(format_: Format, study: Study, target: Path, options: ExportOptions) 
     return [target / file for file in files]
 
 
+def remove_others(folder: str | os.PathLike, kept: Iterable[str]) -> tuple[str, ...]:
+    """Delete what earlier exports wrote into `folder` in the formats that are not `kept`; their keys are returned.
+
+    Only what `about.json` lists goes; files that somebody put there stay.
+    """
+    removed = []
+    for format_ in known_formats():
+        target = Path(folder) / format_.key
+        if format_.key in set(kept) or not (files := files_written(target)):
+            continue
+        for file in (*files, ABOUT_FILE):
+            (target / file).unlink(missing_ok=True)
+        for inner in sorted((path for path in target.rglob("*") if path.is_dir()), reverse=True):
+            _remove_if_empty(inner, True)
+        _remove_if_empty(target, True)
+        removed.append(format_.key)
+    return tuple(removed)
+
+
 def _remove_if_empty(folder: Path, new: bool) -> None:
     if new and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

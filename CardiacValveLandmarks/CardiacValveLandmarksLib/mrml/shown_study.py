@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,11 +68,31 @@ def export_entries(
     formats: Sequence[str],
     settings: StudySettings | None = None,
 ) -> list[Path]:
-    """`StudyLogic.export` of what `studyInput` gave. Touches no node: may run in a worker thread."""
+    """`StudyLogic.export` of what `studyInput` gave. Touches no node: may run in a worker thread.
+
+    Cines are called by their view in what is written: names of nodes and files may name a person.
+    """
     from ..export import ExportOptions, export_study, parse_formats
     from ..study_build import build_study
     from ..study_images import cines_of
 
     chosen, _ = parse_formats(",".join(formats), ExportOptions())
+    names, entries = _nameless(entries)
+    if settings is not None:
+        settings = replace(settings, views={view: names.get(name, name) for view, name in settings.views.items()})
     study = build_study(entries, settings)
     return export_study(study, folder, chosen, ExportOptions(cines=cines_of(study, [cine for cine, _ in entries])))
+
+
+def _nameless(
+    entries: Sequence[tuple[Cine, LandmarkSeries]],
+) -> tuple[dict[str, str], list[tuple[Cine, LandmarkSeries]]]:
+    """Old name -> new, and the entries with cines named after their views."""
+    names, renamed = {}, []
+    for number, (cine, landmarks) in enumerate(entries, start=1):
+        name = landmarks.view or f"cine-{number}"
+        if name in names.values():
+            name = f"{name}-{number}"
+        names[cine.name] = name
+        renamed.append((cine.replace(name=name), landmarks))
+    return names, renamed

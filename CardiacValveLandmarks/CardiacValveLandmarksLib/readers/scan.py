@@ -32,12 +32,18 @@ def scan(path: str | os.PathLike) -> Scan:
     path = Path(path)
     if not path.exists():
         raise InputError(path, _EXPECTED, "nothing there", "Check the path.")
-    files = _walk(path) if path.is_dir() else [path]
     found = Scan()
+    files = _walk(path, found.skipped) if path.is_dir() else [path]
     dicom: list[Path] = []
     others: Counter[str] = Counter()
     for file in files:
-        kind = _kind(file, alone=file == path)
+        try:
+            kind = _kind(file, alone=file == path)
+        except InputError as error:
+            if file == path:
+                raise
+            found.skipped.append(Skipped.from_error(error))
+            continue
         if kind == "dicom":
             dicom.append(file)
         elif kind in ("nifti", "nrrd"):
@@ -65,15 +71,19 @@ def read_cine(path: str | os.PathLike) -> Cine:
     return found.cines[0]
 
 
-def _walk(folder: Path) -> list[Path]:
-    """All files below, hidden ones left out, in an order that does not depend on the file system."""
+def _walk(folder: Path, skipped: list[Skipped]) -> list[Path]:
+    """All files below, hidden ones left out, in an order that does not depend on the file system; subfolders that
+    cannot be read go to `skipped`. InputError: the folder itself cannot."""
     files = []
     errors: list[OSError] = []
     for root, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files += [Path(root) / name for name in sorted(names) if not name.startswith(".")]
-    if errors:
-        raise InputError(errors[0].filename or folder, "a folder that can be read", str(errors[0]))
+    for error in errors:
+        told = InputError(error.filename or folder, "a folder that can be read", str(error))
+        if Path(error.filename or folder) == folder:
+            raise told
+        skipped.append(Skipped.from_error(told))
     return [file for file in files if file.is_file()]
 
 

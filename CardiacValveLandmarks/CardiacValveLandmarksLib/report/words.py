@@ -28,7 +28,7 @@ def assumptions(study: Study) -> list[str]:
         "The views were taken in different breath-holds. They are brought together by "
         + {
             "phase": "the fraction of their own beat",
-            "es": "end-diastole at the trigger and end-systole found from the motion",
+            "es": "the first frame of each, and end-systole found from the motion",
             "ed-es": "end-diastole and end-systole found from the motion",
         }.get(study.settings.alignment, study.settings.alignment)
         + ".",

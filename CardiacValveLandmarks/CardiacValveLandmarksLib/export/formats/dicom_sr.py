@@ -13,6 +13,7 @@ import numpy as np
 from ... import __version__
 from ...errors import InputError
 from ...measurements import Measure
+from ...readers.dicom_frames import PARSE_ERRORS
 from ...study import Study
 from ..registry import ExportOptions, Format
 
@@ -32,7 +33,6 @@ _MEANING, _VALUE = 64, 16
 def _evidence(folder: Path, study: Study) -> list:
     """One image of each series in the folder, without pixels: of one patient and one study, the study's own."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     series: dict[str, pydicom.Dataset] = {}
     if not folder.exists():
@@ -40,8 +40,8 @@ def _evidence(folder: Path, study: Study) -> list:
     for path in sorted(p for p in (folder.rglob("*") if folder.is_dir() else [folder]) if p.is_file()):
         try:
             data = pydicom.dcmread(path, stop_before_pixels=True)
-        except InvalidDicomError:
-            continue  # other files may lie beside the images
+        except PARSE_ERRORS:
+            continue  # other files, or damaged ones, may lie beside the images
         if {"SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"} <= set(data.dir()):
             series.setdefault(data.SeriesInstanceUID, data)
     images = list(series.values())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import InputError
+from ...files import safe_name
 from ..abaqus_text import amplitudes, boundary
+
+_LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 def read(path: Path) -> AbaqusDeck:
@@ -33,7 +37,8 @@ class AbaqusDeck:
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
-        self._lines = text.splitlines(keepends=True)
+        # not splitlines: of text in another encoding it takes letters for ends of lines
+        self._lines = _LINES.findall(text)
         self._points: dict[int, tuple[float, ...]] = {}
         #: upper-case name -> (name as written, ids)
         self._sets: dict[str, tuple[str, list[int]]] = {}
@@ -46,15 +51,19 @@ class AbaqusDeck:
             )
 
     def _scan(self) -> None:
-        word, options = "", {}
+        word, options, begun = "", {}, ""
         for number, line in enumerate(self._lines):
             stripped = line.strip()
             if not stripped or stripped.startswith("**"):
                 continue
             try:
-                if stripped.startswith("*"):
+                if stripped.startswith("*") or begun:
+                    stripped = begun + stripped
+                    # a keyword line that ends with a comma goes on in the next
+                    begun = stripped if stripped.endswith(",") else ""
                     word, options = _keyword(stripped)
-                    self._start(word, number)
+                    if not begun:
+                        self._start(word, number)
                 elif word == "*NODE":
                     parts = stripped.split(",")
                     node = int(parts[0])
@@ -106,7 +115,9 @@ class AbaqusDeck:
         return np.array(ids, dtype=int), np.array([self._points[node] for node in ids]).reshape(-1, 3)
 
     def write(self, path: Path, prefix: str, ids, times, displacement, distance) -> tuple[str, ...]:
-        before, within = (path.with_name(f"{path.stem}_{part}.inp") for part in ("amplitudes", "boundary"))
+        # the deck may be in any encoding, so what it names is in letters that all of them have
+        stem = safe_name(path.stem, "deck")
+        before, within = (path.with_name(f"{stem}_{part}.inp") for part in ("amplitudes", "boundary"))
         numbers = [int(node) for node in ids]
         before.write_text(amplitudes(numbers, times, displacement, prefix), encoding="ascii")
         within.write_text(boundary(numbers, prefix), encoding="ascii")
