@@ -49,16 +49,26 @@ class CardiacValveLandmarksWidget(ScriptedLoadableModuleWidget):
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
+        running = (slicer.app.majorVersion, slicer.app.minorVersion)
+        if running < MINIMUM_SLICER:
+            import qt
+
+            text = _("Cardiac Valve Landmarks needs Slicer {needed} or later; this is {running}.")
+            words = {"needed": ".".join(map(str, MINIMUM_SLICER)), "running": ".".join(map(str, running))}
+            self.layout.addWidget(qt.QLabel(text.format(**words)))
+            return
         from CardiacValveLandmarksLib.widget.panel import Panel
 
         self.logic = CardiacValveLandmarksLogic()
         self.panel = Panel(self, self.logic)
 
     def enter(self) -> None:
-        self.panel.enter()
+        if self.panel is not None:
+            self.panel.enter()
 
     def exit(self) -> None:
-        self.panel.exit()
+        if self.panel is not None:
+            self.panel.exit()
 
     def cleanup(self) -> None:
         if self.panel is not None:

@@ -66,6 +66,8 @@ class CoreIOManager:
 class Application(SceneHost):
     """The `slicer.app` stand-in: scene, logics, no window."""
 
+    majorVersion, minorVersion = 5, 13
+
     def __init__(self) -> None:
         super().__init__()
         self.exit_status: int | None = None

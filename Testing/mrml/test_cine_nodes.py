@@ -190,5 +190,5 @@ def test_colour_and_transform_are_refused(app):
     sequence = sequence_from_cine(make_cine("2CH"))
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
     browser_of(sequence).GetProxyNode(sequence).SetAndObserveTransformNodeID(transform.GetID())
-    with pytest.raises(InputError, match=r"moved.*Harden"):
+    with pytest.raises(InputError, match=r"moved.*Take the cine out"):
         cine_from_sequence(sequence)

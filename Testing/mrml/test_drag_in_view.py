@@ -126,8 +126,28 @@ def test_the_frame_changes_under_a_drag(view, study):
     after = stored_positions(study, VIEW)
     assert study.landmarks(VIEW)[2][FRAME, NUMBER - 1] == Provenance.MANUAL
     assert np.array_equal(np.delete(after, FRAME, 0), np.delete(before, FRAME, 0), equal_nan=True)
-    view.release(np.add(start, (25, 0)))
-    assert np.array_equal(stored_positions(study, VIEW)[FRAME], after[FRAME], equal_nan=True)
+    # the mouse still holds the point: what it does now is of no frame
+    for further in (30, 40, 50):
+        view.move(np.add(start, (further, 0)))
+        assert np.array_equal(stored_positions(study, VIEW), after, equal_nan=True)
+    study.browserNode(VIEW).SetSelectedItemNumber(FRAME + 6)
+    view.move(np.add(start, (60, 0)))
+    view.release(np.add(start, (60, 0)))
+    assert np.array_equal(stored_positions(study, VIEW), after, equal_nan=True)
+    # and the next drag counts again
+    study.setPosition(VIEW, FRAME + 6, NUMBER, before[FRAME, NUMBER - 1], spread=0)
+    assert study.landmarks(VIEW)[2][FRAME + 6, NUMBER - 1] == Provenance.MANUAL
+
+
+def test_taking_hold_of_a_point_stops_every_view(view, study):
+    """They step together: another view that plays would change the frame under the drag."""
+    other = next(name for name in study.views() if name != VIEW)
+    study.browserNode(other).SetPlaybackActive(True)
+    start = np.round(view.to_display(stored_positions(study, VIEW)[FRAME, NUMBER - 1]))
+    view.hover(start)
+    view.press(start)
+    assert not study.browserNode(other).GetPlaybackActive()
+    view.release(start)
 
 
 def test_a_missing_point_is_placed_by_a_click_in_place_mode(view, study, app):

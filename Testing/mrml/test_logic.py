@@ -287,3 +287,39 @@ def test_a_cine_taken_for_another_view(study, sequences):
     again = StudyLogic(TruthDetector())
     assert {"3CH": sequences["4CH"]}.items() <= next(s for s in again.studies() if "3CH" in s).items()
     again.cleanup()
+
+
+def test_what_another_logic_writes_is_no_persons_edit(study, detector, sequences):
+    """The panel's logic and one of the console show the same landmarks: both know what either did."""
+    other = StudyLogic(detector)
+    try:
+        other.open(sequences)
+        position = study.landmarks("4CH")[0][0, 4] + [3.0, 2.0, 1.0]
+        study.browserNode("4CH").SetSelectedItemNumber(0)
+        other.setPosition("4CH", frame=0, landmark=5, position=position, spread=0)
+        for logic in (other, study):
+            provenance = logic.landmarks("4CH")[2]
+            assert np.argwhere(provenance == Provenance.MANUAL).tolist() == [[0, 4]]
+            assert not (provenance == Provenance.PROPAGATED).any()
+        other.setAbsent("4CH", 7, 6)
+        assert np.isnan(study.landmarks("4CH")[0][7, 5]).all()
+        # a new detection that keeps nothing leaves nothing placed in either
+        other.detect(sequences, keepManual=False)
+        for logic in (other, study):
+            assert not (logic.landmarks("4CH")[2] == Provenance.MANUAL).any()
+        study.setPosition("2CH", 3, 1, study.landmarks("2CH")[0][3, 0] + 1.0, spread=0)
+        assert other.landmarks("2CH")[2][3, 0] == Provenance.MANUAL and study.canUndo()
+    finally:
+        other.cleanup()
+
+
+def test_rings_begin_at_the_phase_that_is_shown(study):
+    from CardiacValveLandmarksLib.mrml.annulus_nodes import phase_items, rings_browser
+
+    shown = study.study()
+    for view in study.views():
+        study.browserNode(view).SetSelectedItemNumber(6)
+    study.showStudy(shown)
+    browser = rings_browser(study._owner(), slicer.mrmlScene)
+    assert browser.GetSelectedItemNumber() in {int(phase_items(shown, view)[6]) for view in study.views()}
+    assert browser.GetSelectedItemNumber() > 0

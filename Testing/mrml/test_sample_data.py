@@ -29,7 +29,11 @@ def sample_data_module(cached=None):
             checksums=None,
             loadFileType=None,
         ):
-            as_lists = {"uris": [uris], "fileNames": [fileNames], "checksums": [checksums]}
+            # SampleDataSource counts them: None is a TypeError there
+            as_lists = {}
+            for name, given in (("uris", uris), ("fileNames", fileNames)):
+                as_lists[name] = [given] if isinstance(given, str) else list(given)
+            as_lists["checksums"] = [checksums]
             sources.append(
                 SimpleNamespace(category=category, sampleName=sampleName, customDownloader=customDownloader, **as_lists)
             )
@@ -57,7 +61,7 @@ def test_the_real_sample_is_read_by_our_own_reader(app, monkeypatch, real_data, 
     module, sources = sample_data_module(path)
     monkeypatch.setitem(sys.modules, "SampleData", module)
     sample_data.register()
-    source = next(source for source in sources if source.uris[0])
+    source = next(source for source in sources if source.uris)
     (sequence,) = source.customDownloader(source)
     assert cine_from_sequence(sequence).frames.shape == (32, 256, 256)
 

@@ -109,12 +109,13 @@ class _Wrapper:
             if not is_set:
                 parameter.write(parameterNode, parameter.default)
 
-    def connectGui(self, gui) -> int:
-        connections = []
-        for widget in gui.__dict__.values():
-            name = widget.property(_NAME)
-            if name:
-                connections.append(_Connection(self, self.allParameters[name], widget))
+    def connectGui(self, gui) -> None:
+        """As in Slicer: it connects, and gives nothing to disconnect by."""
+        named = ((widget, widget.property(_NAME)) for widget in gui.__dict__.values())
+        self.connectParametersToGui({name: widget for widget, name in named if name})
+
+    def connectParametersToGui(self, mapping) -> int:
+        connections = [_Connection(self, self.allParameters[name], widget) for name, widget in mapping.items()]
         tag = len(self._guis)
         self._guis[tag] = connections
         self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._show())

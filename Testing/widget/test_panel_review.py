@@ -174,6 +174,60 @@ def test_giving_up_a_placement_leaves_the_point_absent(study, host, slice_views)
     assert not study.review.placing.active and np.array_equal(stored(study, "3CH"), whole, equal_nan=True)
 
 
+def test_a_point_that_hung_at_the_mouse_is_not_left_in_the_frame(study, host, slice_views):
+    """Placing was begun in one frame, the mouse moved over the image, and another frame was shown."""
+    study.review.select("3CH", 7)
+    study.ui.frameSlider.setValue(2)
+    study.ui.absentButton.click()
+    node, whole = study.logic.landmarksNode("3CH"), stored(study, "3CH")
+    study.review.place()
+    image = slice_views["3CH"]
+    image.render()
+    image.hover(np.array([150.0, 170.0]))
+    study.ui.nextFrameButton.click()
+    study.ui.frameSlider.setValue(2)
+    host.process()
+    assert node.GetNthControlPointPositionStatus(6) == node.PositionMissing
+    assert np.array_equal(stored(study, "3CH"), whole, equal_nan=True)
+    moved = whole[2, 7] + [1.0, 1.0, 0.0]
+    node.SetNthControlPointPosition(7, moved)
+    assert provenance(study, "3CH", 2, 8) == Provenance.MANUAL
+
+
+def test_placing_keeps_the_zoom(study, slice_views):
+    view = slice_views["4CH"]
+    study.study.show_in_views()
+    view.node.SetFieldOfView(40, 40, 1)
+    study.review.select("4CH", 6)
+    study.ui.absentButton.click()
+    study.review.place()
+    assert view.node.GetFieldOfView()[0] == pytest.approx(40)
+    study.review.placing.stop()
+
+
+def test_a_volume_of_the_users_own_stays_in_its_view(selected, slice_views):
+    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "own")
+    composite = slice_views["2CH"].logic.GetSliceCompositeNode()
+    composite.SetBackgroundVolumeID(own.GetID())
+    selected.ui.viewSelector2CH.setCurrentNode(None)
+    selected.study.show_in_views()
+    assert composite.GetBackgroundVolumeID() == own.GetID()
+
+
+def test_leaving_the_module_leaves_no_control_tied(study, host):
+    """As often as it is opened, a click writes the scene once, and none after it was left."""
+    for _ in range(3):
+        study.exit()
+        study.enter()
+    study.ui.aorticCheckBox.click()
+    assert study.parameters.aortic
+    study.exit()
+    study.ui.aorticCheckBox.click()
+    assert study.parameters.aortic
+    assert not study.parameters._guis
+    study.enter()
+
+
 def test_reset_of_a_point_a_frame_a_landmark(study, host):
     predicted = stored(study, "4CH")
     study.review.select("4CH", 6)
@@ -308,6 +362,40 @@ def test_export_writes_what_is_ticked_and_overwrites_nothing(study, host, tmp_pa
     assert host.process(120, until=lambda: not study.busy)
     assert "expected an empty folder" in study.ui.messageLabel.text
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")} == before
+
+
+def test_an_export_is_not_said_to_be_cancelled(study, host, tmp_path):
+    """It writes files: it runs to its end, and that is said."""
+    study.ui.exportFolderSelector.setCurrentPath(str(tmp_path / "out"))
+    host.process()
+    study.ui.exportButton.click()
+    assert study.busy and not study.ui.detectButton.enabled
+    study.worker.cancel()
+    assert host.process(120, until=lambda: not study.busy)
+    assert "files written" in study.ui.messageLabel.text and list((tmp_path / "out").rglob("*.csv"))
+
+
+def test_a_study_that_cannot_be_opened_does_not_leave_the_one_before(study, host, cines):
+    """Another patient's landmarks, of a newer version: nothing of the study before may be measured under its name."""
+    from CardiacValveLandmarksLib.mrml.cine_nodes import sequence_from_cine
+    from CardiacValveLandmarksLib.mrml.scene import ATTRIBUTE_VERSION
+
+    study.ui.measureButton.click()
+    assert host.process(120, until=lambda: not study.busy) and study.measures.result is not None
+    others = {item.kind: sequence_from_cine(item.cine.replace(name=f"other_{item.kind}")) for item in cines}
+    logic = type(study.logic)()
+    logic.startManual(others)
+    for browser in (logic.browserNode(view) for view in VIEWS):
+        node = logic.landmarksNode(next(view for view in VIEWS if logic.browserNode(view) is browser))
+        browser.GetSequenceNode(node).SetAttribute(ATTRIBUTE_VERSION, "9")
+    logic.cleanup()
+    for view, node in others.items():
+        getattr(study.ui, f"viewSelector{view}").setCurrentNode(node)
+    host.process()
+    assert study.views() == [] and study.ui.landmarkTable.rowCount == 0
+    assert study.measures.result is None and study.ui.measuresTable.rowCount == 0
+    assert not study.ui.measureButton.enabled and not study.ui.exportButton.enabled
+    assert "version" in study.ui.messageLabel.text
 
 
 def test_two_studies_in_one_scene_do_not_mix(study, host, cines):

@@ -163,6 +163,17 @@ def test_views_of_two_patients_are_never_put_together(panel, host, sequences, ci
     assert chosen == [None, None, other]
 
 
+def test_cines_that_do_not_say_whose_they_are_are_not_pooled(panel, host, cines):
+    from CardiacValveLandmarksLib.mrml.cine_nodes import sequence_from_cine
+
+    for name in ("patientA", "patientB"):
+        for item in cines:
+            sequence_from_cine(item.cine.replace(study_uid="", patient_key="", name=f"{name}_{item.kind}"))
+    host.process()
+    panel.ui.findViewsButton.click()
+    assert "whose they are" in panel.ui.messageLabel.text and not panel.busy
+
+
 @pytest.mark.parametrize("kind", ["one frame", "3-D volumes", "twice"])
 def test_a_selection_that_cannot_be_used_says_so(kind, selected, host, sequences):
     panel = selected

@@ -93,6 +93,9 @@ class PhaseFollower:
         """rings: the rings' browser. browsers: view -> its browser. items: view -> `phase_items`."""
         self._rings = rings
         self._observed = []
+        first = next(iter(browsers), None)
+        if first is not None and 0 <= (frame := browsers[first].GetSelectedItemNumber()) < len(items[first]):
+            rings.SetSelectedItemNumber(int(items[first][frame]))
         for view, browser in browsers.items():
             shown = [browser.GetSelectedItemNumber()]
 

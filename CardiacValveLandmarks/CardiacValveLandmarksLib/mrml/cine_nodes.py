@@ -36,6 +36,14 @@ _MS = {"ms": 1.0, "msec": 1.0, "s": 1000.0, "sec": 1000.0, "seconds": 1000.0}
 _SAME_PLACE_MM = 1e-2
 
 
+def transform_over(sequence) -> str:
+    """The name of the transform over the volume that shows a sequence, "" where there is none."""
+    browser = browser_of(sequence)
+    proxy = browser.GetProxyNode(sequence) if browser is not None else None
+    node = None if proxy is None else proxy.GetParentTransformNode()
+    return "" if node is None else node.GetName()
+
+
 def cine_from_sequence(sequence, view: str | None = None) -> Cine:
     """The cine a volume sequence holds. Voxels are copied, so that work on them survives changes of the scene.
 
@@ -46,15 +54,11 @@ def cine_from_sequence(sequence, view: str | None = None) -> Cine:
         raise InputError("cine", "a sequence in the scene", "a node that was removed", "Select the cine again.")
     name = sequence.GetName()
     frames, matrix = _frames(sequence)
-    browser = browser_of(sequence)
-    proxy = browser.GetProxyNode(sequence) if browser is not None else None
-    if proxy is not None and proxy.GetParentTransformNode() is not None:
-        raise InputError(
-            name,
-            "a cine that is not under a transform",
-            proxy.GetParentTransformNode().GetName(),
-            "Harden it or take the cine out of the transform.",
-        )
+    transform = transform_over(sequence)
+    if transform:
+        # hardening would move the frame that is shown, and not the sequence
+        advice = "Take the cine out of the transform."
+        raise InputError(name, "a cine that is not under a transform", transform, advice)
     times, gated = _times_ms(sequence)
     facts = json.loads(sequence.GetAttribute(_ATTRIBUTE_FACTS) or "{}")
     if facts:

@@ -229,6 +229,10 @@ class StudyLogic(DetectionLogic):
         spread = self.spread if spread is None else spread
         self._current().change(view, lambda c: c.place(frame, number, pixels, spread))
 
+    def showAgain(self, view: str, frame: int) -> None:
+        """Write a frame into the scene as it is known, whatever was left there."""
+        self._current().rewrite(view, frame)
+
     def correct(self, view: str, change: Callable[[Correction], Correction]) -> None:
         """Any change of a view's correction, as one step for `undo`."""
         self._current().change(view, change)

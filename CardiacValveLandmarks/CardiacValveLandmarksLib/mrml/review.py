@@ -7,10 +7,12 @@ point) is seen as a difference between the node and that picture, so a change of
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import vtk
 
 from ..cine import Cine
@@ -25,6 +27,10 @@ from .look import Look
 from .pieces import in_one_go
 
 State = Mapping[str, Correction]
+
+#: reviews at work in the scene: what one of them writes is no person's edit to the others
+_writing: list[Review] = []
+_reviews: weakref.WeakSet[Review] = weakref.WeakSet()
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,13 @@ class Review:
         self.on_change: Callable[[Change], None] | None = None
         self._live: State | None = None
         self._drag: tuple[str, int] | None = None
-        self._writing = False
+        # the view whose drag ended because its frame changed; the mouse may still move its point
+        self._broken: str | None = None
         self._looks: dict[str, Look] = {}
         # what the scene shows as doubtful
         self._marked: dict[str, Marks] = {}
         self._observations: dict[str, tuple[object, list[int]]] = {}
+        _reviews.add(self)
 
     @property
     def state(self) -> State:
@@ -209,20 +217,28 @@ class Review:
             if not nodes.alive or nodes.stored_view != view:
                 self.drop(view)
                 continue
-            try:
-                stored, notes = nodes.read()
-            except InputError as error:
-                # spoiled by somebody else meanwhile: said, and left alone
-                self.notes.append(str(error))
-                self.drop(view)
-                continue
-            if stored != self.history.state[view]:
-                self.history = History({**self.history.state, view: stored})
-                self.notes += notes
-                self._marked[view] = self._marks(view)
+            if self._read_again(view):
+                stored = self.history.state[view]
                 with self._writes():
                     nodes.write(stored, range(stored.n_frames), self._marked[view])
-            self._observe(view)
+            if view in self.views:
+                self._observe(view)
+
+    def _read_again(self, view: str) -> bool:
+        """Take up what the scene has for a view, if it is something else; then the history ends. Says whether it was.
+        What somebody else spoiled is said in `notes`, dropped, and left alone."""
+        try:
+            stored, notes = self.views[view].nodes.read()
+        except InputError as error:
+            self.notes.append(str(error))
+            self.drop(view)
+            return False
+        if stored == self.history.state[view]:
+            return False
+        self.history = History({**self.history.state, view: stored})
+        self.notes += notes
+        self._marked[view] = self._marks(view)
+        return True
 
     def release(self) -> None:
         """Stop observing the scene."""
@@ -294,22 +310,42 @@ class Review:
         self.history.push(live)
         self._write(before, also=drag)
 
+    def rewrite(self, view: str, frame: int) -> None:
+        """Write a frame as it is known, whatever the scene holds there: what was left of a placement given up."""
+        if view in self.views and self.views[view].nodes.alive:
+            with self._writes():
+                self.views[view].nodes.write(self.state[view], [frame], self._marked[view])
+
     def _started(self, view: str) -> None:
         self.finish_drag()
-        nodes = self.views[view].nodes
-        # edits are not kept while playing; taking hold of a point means to stop and look
-        nodes.browser.SetPlaybackActive(False)
-        self._drag = (view, nodes.frame)
+        self._broken = None
+        # edits are not kept while playing; taking hold of a point means to stop and look. The views step together
+        for reviewed in self.views.values():
+            if reviewed.nodes.alive:
+                reviewed.nodes.browser.SetPlaybackActive(False)
+        self._drag = (view, self.views[view].nodes.frame)
+
+    def _ended(self, view: str) -> None:
+        self.finish_drag()
+        self._broken = None
 
     def _modified(self, view: str) -> None:
         nodes = self.views[view].nodes
-        if self._writing or not nodes.alive or nodes.browser.GetPlaybackActive():
+        if _writing or not nodes.alive or nodes.browser.GetPlaybackActive():
             return
         frame = nodes.frame
         if self._drag is not None and self._drag != (view, frame):
+            self._broken = self._drag[0]
             self.finish_drag()
         points, preview = nodes.shown()
         if preview.any():
+            if _is_placing(nodes.proxy.GetScene()):
+                return
+            points[preview] = np.nan  # left of a placement that was given up: nothing is there
+        if self._broken == view:
+            # the point that is still held belongs to the frame the drag began in
+            if nodes.taken_over(self.state[view], frame, points, 0)[1]:
+                self.rewrite(view, frame)
             return
         corrected, changed = nodes.taken_over(self.state[view], frame, points, self.spread)
         if not changed:
@@ -318,7 +354,7 @@ class Review:
             self.commit({view: corrected})
             return
         self._live = {**self.state, view: corrected}
-        with self._writes():
+        with self._writes(whole=False):
             nodes.write_shown_attributes(corrected, self._marked[view])
         self._notify(Change(view, (frame,), dragging=True))
 
@@ -332,7 +368,7 @@ class Review:
             for event, react in (
                 (proxy.PointStartInteractionEvent, self._started),
                 (proxy.PointModifiedEvent, self._modified),
-                (proxy.PointEndInteractionEvent, lambda view: self.finish_drag()),
+                (proxy.PointEndInteractionEvent, self._ended),
             )
         ]
         self._observations[view] = (proxy, tags)
@@ -343,12 +379,25 @@ class Review:
             proxy.RemoveObserver(tag)
 
     @contextmanager
-    def _writes(self):
-        outer, self._writing = self._writing, True
+    def _writes(self, whole: bool = True):
+        """While the scene is written. whole: the others who show these landmarks read them again afterwards."""
+        _writing.append(self)
         try:
             yield
         finally:
-            self._writing = outer
+            _writing.pop()
+            if whole and not _writing:
+                for other in [other for other in _reviews if other is not self]:
+                    other._written_by(self)
+
+    def _written_by(self, writer: Review) -> None:
+        """Another review wrote landmarks that this one observes too: that is how they are now."""
+        proxies = {id(reviewed.nodes.proxy) for reviewed in writer.views.values() if reviewed.nodes.alive}
+        for view in list(self._observations):
+            if id(self._observations[view][0]) in proxies and view in self.views:
+                self._drag = self._live = None
+                if self._read_again(view):
+                    self._notify(Change(view, tuple(range(self.state[view].n_frames))))
 
     def _notify(self, change: Change) -> None:
         if self.on_change is not None:
@@ -358,6 +407,12 @@ class Review:
 def _nothing(cine: Cine, view: str) -> Correction:
     """All absent."""
     return Correction.of(LandmarkSeries.empty(cine.n_frames, view))
+
+
+def _is_placing(scene) -> bool:
+    """Whether Slicer is in place mode."""
+    interaction = None if scene is None else scene.GetFirstNodeByClass("vtkMRMLInteractionNode")
+    return interaction is not None and interaction.GetCurrentInteractionMode() == interaction.Place
 
 
 def _marks_of(doubts: list[Doubt]) -> Marks:

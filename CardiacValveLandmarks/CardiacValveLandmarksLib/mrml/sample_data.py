@@ -33,6 +33,9 @@ def register() -> None:
         category=CATEGORY,
         sampleName="Synthetic study (no network)",
         thumbnailFileName=str(icon),
+        # nothing to download: with None in their place SampleData stops (it counts the addresses)
+        uris=[],
+        fileNames=[],
         customDownloader=load_synthetic,
     )
 

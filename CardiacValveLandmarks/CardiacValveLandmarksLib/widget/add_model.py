@@ -48,12 +48,14 @@ class AddModel:
 
         def done(spec) -> None:
             panel.model.fill()
-            panel.parameters.model = spec.id
+            if panel.parameters is not None:  # the scene may have been closed meanwhile
+                panel.parameters.model = spec.id
             ui.addModelButton.setChecked(False)
             ui.modelFileSelector.setCurrentPath("")
             panel.say(_("Added: {title}, {architecture}.").format(title=spec.title, architecture=spec.architecture))
 
-        panel.run(_("Checking the model"), lambda progress, cancel: register(path, name, **changes), done)
+        task = lambda progress, cancel: register(path, name, **changes)  # noqa: E731 - one expression
+        panel.run(_("Checking the model"), task, done, cancellable=False)
 
     def _changes(self) -> dict:
         """What the fields say of the model beside its file. UsageError where they say it wrongly."""

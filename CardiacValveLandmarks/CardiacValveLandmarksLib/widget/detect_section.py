@@ -92,7 +92,7 @@ class DetectSection:
         panel, ui = self._panel, self._panel.ui
         if panel.busy:
             ui.detectButton.setText(_("Cancel"))
-            allow(ui.detectButton, "")
+            allow(ui.detectButton, "" if panel.cancellable else _("This runs to its end, for it writes files."))
         else:
             ui.detectButton.setText(_("Detect again") if panel.views() else _("Detect"))
             allow(ui.detectButton, self._why_not())

@@ -87,4 +87,5 @@ class ExportSection:
             self.said(text.format(count=len(files), folder=folder, names=names, more=more))
             panel.say(_("{count} files written.").format(count=len(files)))
 
-        panel.run(_("Exporting"), lambda progress, cancel: export_entries(entries, folder, formats), done)
+        task = lambda progress, cancel: export_entries(entries, folder, formats)  # noqa: E731 - one expression
+        panel.run(_("Exporting"), task, done, cancellable=False)

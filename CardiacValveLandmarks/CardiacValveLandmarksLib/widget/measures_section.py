@@ -72,6 +72,11 @@ class MeasuresSection:
         if self.outdated and self._panel.parameters is not None and self._panel.parameters.liveMeasures:
             self._soon.start()
 
+    def forget(self) -> None:
+        """Another study is opened: what was measured is not of it."""
+        self.release()
+        self.result, self.outdated, self.live, self._rings = None, False, {}, {}
+
     def release(self) -> None:
         """Nothing is built any more."""
         self._soon.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from slicer.i18n import tr as _
 
 from ..errors import CvlError
@@ -186,7 +188,13 @@ class ModelSection:
         package = packages.missing_for(self.spec(), self._panel.parameters.device)
         try:
             done = bool(package) and packages.install(package)
-        except (CvlError, OSError, RuntimeError, ValueError) as error:  # pip's own failures are among these
+        except (
+            CvlError,
+            OSError,
+            RuntimeError,
+            ValueError,
+            subprocess.SubprocessError,
+        ) as error:  # pip's own among them
             self._panel.say(str(error), "bad")
         else:
             text = _("{package} was installed.") if done else _("{package} was not installed.")

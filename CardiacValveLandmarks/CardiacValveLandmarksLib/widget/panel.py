@@ -31,18 +31,21 @@ _COLOURS = {"good": "#1b6e3c", "doubt": "#8a5a00", "bad": "#b00020"}
 class Panel:
     """The module's panel in a scripted module widget.
 
-    `busy`: what runs in the worker, in words, "" when nothing does. `parameters`: the choices, None while the scene
-    is closed. The sections read these and the logic; `refresh` brings all of them up to date.
+    `busy`: what runs in the worker, in words, "" when nothing does; `cancellable`: whether it can be cancelled.
+    `parameters`: the choices, None while the scene is closed. The sections read these and the logic; `refresh` brings
+    all of them up to date.
     """
 
     def __init__(self, module_widget, logic) -> None:
         self.logic = logic
         self.worker = Worker()
-        self.busy = ""
+        self.busy, self.cancellable = "", True
         self.parameters: Parameters | None = None
         self._gui_tag, self._parameters_tags = None, []
         #: view -> node ID of what the logic has open; None: not looked yet
         self._opened: dict[str, str] | None = None
+        # what is selected cannot be opened: the logic still has the study before
+        self._refused = False
         self._entered, self._held = False, False
         self._next: tuple | None = None
         self.widget = slicer.util.loadUI(module_widget.resourcePath("UI/CardiacValveLandmarks.ui"))
@@ -114,11 +117,17 @@ class Panel:
         for selector in self.study.selectors.values():
             selector.setMRMLScene(slicer.mrmlScene)
         if self._entered:
-            self._gui_tag = self.parameters.connectGui(self.ui)
+            # not connectGui, which in Slicer gives no tag to disconnect by
+            self._gui_tag = self.parameters.connectParametersToGui(self._named_widgets())
         node = self.parameters.parameterNode
         events = ("ModifiedEvent", node.ReferenceModifiedEvent)
         self._parameters_tags = [node.AddObserver(event, lambda *_: self.choices_changed()) for event in events]
         self.choices_changed()
+
+    def _named_widgets(self) -> dict[str, object]:
+        """Parameter -> the widget of the .ui file that shows it."""
+        named = ((widget, widget.property("SlicerParameterName")) for widget in vars(self.ui).values())
+        return {name: widget for widget, name in named if name}
 
     def _disconnect(self) -> None:
         if self.parameters is not None and self._gui_tag is not None:
@@ -172,16 +181,21 @@ class Panel:
             return
         self._opened = opened
         self.browsing.release()
-        if chosen:
-            self.attempt(lambda: self.logic.open(chosen))
+        self.measures.forget()
+        self._refused = bool(chosen) and not self.attempt(lambda: self._open(chosen), False)
+        if chosen and not self._refused:
             if self.logic.messages:
                 self.say("\n".join(self.logic.messages), "doubt")
             self.study.show_in_views()
         self._views_changed()
 
+    def _open(self, chosen: dict[str, object]) -> bool:
+        self.logic.open(chosen)
+        return True
+
     def views(self) -> list[str]:
         """The views of the selected cines that have landmarks."""
-        return self.logic.views() if self._opened else []
+        return self.logic.views() if self._opened and not self._refused else []
 
     def _landmarks_changed(self, change) -> None:
         if self.parameters is None or self._held:
@@ -230,14 +244,17 @@ class Panel:
             self.say(str(error), "bad")
             return default
 
-    def run(self, title: str, task: Task, done: Callable[[object], Iterator[None] | None]) -> None:
+    def run(
+        self, title: str, task: Task, done: Callable[[object], Iterator[None] | None], cancellable: bool = True
+    ) -> None:
         """Do `task(progress, cancel)` beside the interface, then `done(result)`; nothing else starts meanwhile.
 
+        cancellable: False for what changes something outside the scene: it runs to its end, and that is said.
         A generator `done` is worked off in turns of the event loop. Its last piece alone may change the scene. What
         `done` itself wants to run comes after it.
         """
         if self._held:
-            self._next = title, task, done
+            self._next = title, task, done, cancellable
             return
         if self.worker.running:
             self.say(_("{title} is still running.").format(title=self.busy), "bad")
@@ -261,7 +278,8 @@ class Panel:
                 following, self._next = self._next, None
                 self.run(*following)
 
-        self.worker.start(task, lambda result: self._taking(done, result), ended, self.detect.progress)
+        self.cancellable = cancellable
+        self.worker.start(task, lambda result: self._taking(done, result), ended, self.detect.progress, cancellable)
         self.refresh()
 
     def _taking(self, done: Callable[[object], Iterator[None] | None], result: object) -> Iterator[None]:

@@ -29,6 +29,7 @@ class ReviewSection:
         self.doubts: list[tuple[str, int, int, str]] = []
         self._last_doubt: tuple[str, int, int] | None = None
         self.placing = Placing(self._placing_ended)
+        self._placed_in = "", 0
         self._escape = Shortcuts({"Esc": self.placing.stop}, panel.widget)
         self.table = LandmarkTable(ui.landmarkTable, self.select, self._act)
         self.plot = DisplacementPlot(ui.displacementPlot, self.go)
@@ -300,6 +301,7 @@ class ReviewSection:
                 return
             self.play(False)
             self._panel.study.show_in_views()
+            self._placed_in = view, frame
             self.placing.start(self._panel.logic.landmarksNode(view), number - 1)
             text = _("Click in the {view} image where the {landmark} is. Esc gives up.")
             self._panel.say(text.format(view=view, landmark=by_number(number).name))
@@ -309,6 +311,10 @@ class ReviewSection:
 
     def _placing_ended(self) -> None:
         self._escape.disable()
+        view, frame = self._placed_in
+        # where the frame was left before the click, the scene has kept the point that hung at the mouse
+        if view in self._panel.views() and self._panel.browsing.frame(view) != frame:
+            self._panel.attempt(lambda: self._panel.logic.showAgain(view, frame))
         self._panel.say("")
         self._panel.refresh()
 

@@ -8,6 +8,12 @@ import slicer
 
 #: which slice view shows which cine
 PLACES = {"2CH": "Red", "3CH": "Green", "4CH": "Yellow"}
+#: layouts with these three and a 3-D view; some Slicers lack some of them
+_LAYOUTS = (
+    *("SlicerLayoutFourUpView", "SlicerLayoutFourUpPlotView", "SlicerLayoutFourUpTableView"),
+    *("SlicerLayoutFourUpPlotTableView", "SlicerLayoutConventionalView", "SlicerLayoutConventionalWidescreenView"),
+    *("SlicerLayoutConventionalPlotView", "SlicerLayoutFourOverFourView"),
+)
 
 
 def slice_logic(view: str):
@@ -16,7 +22,7 @@ def slice_logic(view: str):
 
 
 def show_study(volumes: Mapping[str, object], markups: Mapping[str, object]) -> None:
-    """Put volumes, {view: proxy volume node}, into their slice views; views without one are emptied.
+    """Put volumes, {view: proxy volume node}, into their slice views; a cine in a view without one is taken out.
 
     markups: {view: fiducial node}; each is shown with its own cine only, and in 3-D.
     """
@@ -26,14 +32,18 @@ def show_study(volumes: Mapping[str, object], markups: Mapping[str, object]) -> 
         logic = slice_logic(view)
         if logic is None:
             continue
-        volume = volumes.get(view)
-        logic.GetSliceCompositeNode().SetBackgroundVolumeID(None if volume is None else volume.GetID())
+        volume, composite = volumes.get(view), logic.GetSliceCompositeNode()
+        shown = composite.GetBackgroundVolumeID()
         if volume is None:
+            if _is_of_a_sequence(shown):
+                composite.SetBackgroundVolumeID(None)
             continue
         node = logic.GetSliceNode()
-        node.RotateToVolumePlane(volume)
-        logic.FitSliceToAll()
-        logic.SnapSliceOffsetToIJK()
+        if shown != volume.GetID():  # else the user's zoom stays
+            composite.SetBackgroundVolumeID(volume.GetID())
+            node.RotateToVolumePlane(volume)
+            logic.FitSliceToAll()
+            logic.SnapSliceOffsetToIJK()
         if view in markups:
             markups[view].GetDisplayNode().SetViewNodeIDs([node.GetID(), *(each.GetID() for each in three_d)])
 
@@ -53,5 +63,12 @@ def _arrange() -> None:
     if manager is None:
         return
     kind = slicer.vtkMRMLLayoutNode
-    if manager.layout not in (kind.SlicerLayoutFourUpView, kind.SlicerLayoutConventionalView):
+    if manager.layout not in {getattr(kind, name) for name in _LAYOUTS if hasattr(kind, name)}:
         manager.setLayout(kind.SlicerLayoutFourUpView)
+
+
+def _is_of_a_sequence(node_id: str | None) -> bool:
+    """Whether a node shows an item of a sequence, as cines do."""
+    node = slicer.mrmlScene.GetNodeByID(node_id) if node_id else None
+    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode")
+    return node is not None and any(browser.GetSequenceNode(node) is not None for browser in browsers)

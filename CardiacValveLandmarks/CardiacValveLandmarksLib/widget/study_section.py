@@ -10,7 +10,7 @@ from ..cine import Cine
 from ..errors import CvlError, InputError, UsageError
 from ..landmarks import VIEWS
 from ..mrml.cine_nodes import KIND as CINE
-from ..mrml.cine_nodes import cine_from_sequence, is_cine, sequence_from_cine
+from ..mrml.cine_nodes import cine_from_sequence, is_cine, sequence_from_cine, transform_over
 from ..mrml.scene import ATTRIBUTE_KIND, PREFIX, in_scene
 from .controls import allow
 from .packages import read_ahead
@@ -63,14 +63,16 @@ class StudySection:
 
     def _problem(self, node) -> str:
         """Why a sequence is no cine, "" where it is one. Read once a change of the node."""
+        # a transform put over the cine changes nothing in the node itself
+        state = node.GetMTime(), transform_over(node)
         known = self._problems.get(node.GetID())
-        if known is None or known[0] != node.GetMTime():
+        if known is None or known[0] != state:
             text = ""
             try:
                 cine_from_sequence(node)
             except InputError as error:
                 text = str(error)
-            self._problems[node.GetID()] = known = (node.GetMTime(), text)
+            self._problems[node.GetID()] = known = (state, text)
         return known[1]
 
     def refresh(self) -> None:
@@ -213,6 +215,13 @@ class StudySection:
     def _of_one_study(self, cines: list[tuple[str, Cine]]) -> list[tuple[str, Cine]]:
         """The cines of the study that is meant: views of two patients are never put together."""
         keys = {cine.study_uid or cine.patient_key for _id, cine in cines}
+        nameless = sum(not (cine.study_uid or cine.patient_key) for _id, cine in cines)
+        if nameless > len(VIEWS):
+            text = _(
+                "The scene has {count} cines that do not say whose they are (DICOM does), so views of two patients "
+                "could be put together. Select the views by hand, or leave one patient's cines in the scene."
+            )
+            raise UsageError(text.format(count=nameless))
         if len(keys) > 1:
             chosen = {node.GetID() for node in self.selected().values()}
             keys = {cine.study_uid or cine.patient_key for node_id, cine in cines if node_id in chosen}

@@ -35,7 +35,7 @@ class Worker:
         self._timer.timeout.connect(self.poll)
         self._pieces: Iterator[None] | None = None
         self._polling = False
-        self.running = False
+        self.running, self._cancellable = False, True
 
     @property
     def cancelled(self) -> bool:
@@ -47,15 +47,17 @@ class Worker:
         take: Callable[[object], Iterator[None] | None],
         ended: Callable[[str, Exception | None], None],
         progress: Progress,
+        cancellable: bool = True,
     ) -> None:
         """Start. On the main thread come the progress, then what `take(result)` does, then `ended`.
 
         take: a generator's pieces are done in turns, and a cancellation leaves out those to come.
+        cancellable: whether `cancel` is heard; if not, the task's end is handed over whatever it is.
         ended(outcome, error): "done", "failed" with what `task` or `take` raised, or "cancelled".
         """
         if self.running:
             raise RuntimeError("a task is running")
-        self.running = True
+        self.running, self._cancellable = True, cancellable
         self._cancel = threading.Event()
         self._messages = queue.SimpleQueue()
         self._take, self._ended, self._progress = take, ended, progress
@@ -75,8 +77,9 @@ class Worker:
             messages.put(("done", result))
 
     def cancel(self) -> None:
-        """Ask the task to stop; what it still brings is thrown away."""
-        self._cancel.set()
+        """Ask the task to stop; what it still brings is thrown away. Not for tasks that cannot be cancelled."""
+        if self._cancellable:
+            self._cancel.set()
 
     def poll(self) -> None:
         """One turn: let the thread run for a moment, hand over what it has said, or take in some of its result."""
