@@ -12,10 +12,10 @@ from ..errors import Cancelled
 from ..landmarks import N_LANDMARKS, VIEWS, in_view
 from ..models.decoding import PRESENCE, decode, decode_blob, spread
 from ..models.engine import Engine
-from ..models.ensemble import Member, members
 from ..models.intensity import scale_windows
 from ..models.sampling import Window, pixel_mm
 from ..models.spec import ModelSpec
+from ..models.symmetries import IDENTITY, SETS, Symmetry
 from ..orientation import handedness
 from .beat_path import beat_path
 from .result import VIEW_CONFIDENCE, Cancel, Found, Progress
@@ -65,7 +65,7 @@ class HeatmapDetector:
         self, cine: Cine, spec: ModelSpec, engine: Engine, tta: bool, progress: Progress | None, cancel: Cancel | None
     ) -> None:
         self.cine, self.spec, self.engine = cine, spec, engine
-        self.members = members(spec, tta)
+        self.symmetries = SETS[spec.symmetries] if tta else (IDENTITY,)
         self.size = spec.input.size or (160, 160)
         self._progress, self._cancel = progress, cancel
         # a model that was not calibrated is read by the published rule
@@ -73,7 +73,7 @@ class HeatmapDetector:
         self._presence = spec.decision.presence if spec.decision else PRESENCE
         self._view_threshold = spec.decision.view if spec.decision else VIEW_CONFIDENCE
         self._channels = np.array([number - 1 for number in spec.landmarks])
-        self._done, self._total = 0, cine.n_frames * len(self.members)
+        self._done, self._total = 0, cine.n_frames * len(self.symmetries)
 
     def find(self, view: str | None) -> Found:
         """Look for the landmarks of `view`, or of the view that is recognised (None)."""
@@ -97,8 +97,7 @@ class HeatmapDetector:
             "mirrored": window.mirrored,
             "window_centre": [float(value) for value in window.centre],
             "window_size": [int(side) for side in window.size],
-            "symmetries": len(self.members),
-            "scales": sorted({member.scale for member in self.members}),
+            "symmetries": len(self.symmetries),
             "not_a_long_axis_view": best.other,
         }
         warnings = self._assumptions(best.spacing, window, shown)
@@ -171,7 +170,7 @@ class HeatmapDetector:
         if whole == self.size:
             return near
         wide = self._window(spacing, middle, whole, mirrored)
-        look = self._look(wide, frames[::2], view, ensemble=(Member(),))
+        look = self._look(wide, frames[::2], view, symmetries=(IDENTITY,))
         scores, _ = self._view_scores(look)
         columns = self._columns(view or max(scores, key=scores.get))
         weight = look.peaks[0][:, columns]
@@ -187,50 +186,41 @@ class HeatmapDetector:
         window: Window,
         frames: np.ndarray,
         view: str | None,
-        ensemble: tuple[Member, ...] | None = None,
+        symmetries: tuple[Symmetry, ...] | None = None,
         report: bool = False,
     ) -> _Look:
-        ensemble = ensemble or self.members
+        symmetries = symmetries or self.symmetries
+        images = window.images(self.cine.frames[frames])
+        images = scale_windows(images, self.spec.input.intensity, self._pixel_mm(window))
         told = np.zeros((1, len(VIEWS)), np.float32)
         if view is not None:
             told[0, VIEWS.index(view)] = 1
-
-        def run(part: np.ndarray) -> dict[str, np.ndarray]:
-            if self._cancel is not None and self._cancel():
-                raise Cancelled("the detection was cancelled")
-            inputs = {"image": part}
-            if self.spec.input.view_input:
-                inputs["view"] = np.repeat(told, len(part), axis=0)
-            answer = self.engine.run(inputs)
-            if report and self._progress is not None:
-                self._done += len(part)
-                self._progress(self._done, self._total)
-            return {**answer, "heatmaps": answer["heatmaps"][:, : len(self._channels)]}
-
-        images = {}
-        for scale in {member.scale for member in ensemble}:
-            seen = window.zoomed(scale).images(self.cine.frames[frames])
-            images[scale] = scale_windows(seen, self.spec.input.intensity, self._pixel_mm(window) * scale)
-        all_maps, all_seen, all_positions, all_peaks, all_views = 0, 0, [], [], []
-        for member in ensemble:
+        all_maps, all_positions, all_peaks, all_views = 0, [], [], []
+        for symmetry in symmetries:
             maps, views = [], []
-            for start in range(0, len(frames), _BATCH):
-                answer, saw = member.answer(images[member.scale][start : start + _BATCH], run)
-                maps.append(answer["heatmaps"])
+            for start in range(0, len(images), _BATCH):
+                if self._cancel is not None and self._cancel():
+                    raise Cancelled("the detection was cancelled")
+                part = symmetry.images(images[start : start + _BATCH])[:, None]
+                inputs = {"image": part}
+                if self.spec.input.view_input:
+                    inputs["view"] = np.repeat(told, len(part), axis=0)
+                answer = self.engine.run(inputs)
+                maps.append(symmetry.undo_maps(answer["heatmaps"][:, : len(self._channels)]))
                 if "view_probabilities" in answer:
                     views.append(answer["view_probabilities"])
-            maps = np.concatenate(maps)
-            peaks = self._decode(maps)
-            all_maps, all_seen = all_maps + maps, all_seen + saw
+                if report and self._progress is not None:
+                    self._done += len(part)
+                    self._progress(self._done, self._total)
+            member = np.concatenate(maps)
+            peaks = self._decode(member)
+            all_maps = all_maps + member / len(symmetries)
             all_positions.append(peaks.positions)
             all_peaks.append(peaks.peak)
             if views:
                 all_views.append(np.concatenate(views))
         return _Look(
-            all_maps / np.maximum(all_seen, 1),
-            np.stack(all_positions),
-            np.stack(all_peaks),
-            np.mean(all_views, axis=0) if all_views else None,
+            all_maps, np.stack(all_positions), np.stack(all_peaks), np.mean(all_views, axis=0) if all_views else None
         )
 
     def _columns(self, view: str) -> np.ndarray:

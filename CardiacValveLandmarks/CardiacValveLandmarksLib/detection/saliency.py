@@ -25,9 +25,9 @@ from ..models.architectures import OWN_GRAPH
 from ..models.catalogue import resolve_model
 from ..models.coordinates import Fit, scale_intensity
 from ..models.engine import Engine, open_engine
-from ..models.ensemble import members
 from ..models.intensity import scale_windows
 from ..models.sampling import Window, pixel_mm
+from ..models.symmetries import IDENTITY, SETS
 from ..models.weights import file_kind, has_package
 from . import DEFAULT_MODEL, DetectionResult, detect
 
@@ -82,12 +82,11 @@ class FrameMaps:
                 self.spec.path, self.spec.architecture, self._engine, self._device, checksum=self.spec.checksum
             )
         told = {"view": _told(result.view)} if self.spec.input.view_input else {}
-        maps, seen = 0, 0
-        for member in members(self.spec, self._tta):
-            image = self._images(member.seen(window), member.scale)[[frame]]
-            answer, saw = member.answer(image, lambda part: self._runner.run({"image": part, **told}))
-            maps, seen = maps + answer["heatmaps"][0, : len(self.spec.landmarks)], seen + saw
-        maps = maps / np.maximum(seen, 1)
+        maps, image = 0, self._images(window)[[frame]]
+        symmetries = SETS[self.spec.symmetries] if self._tta else (IDENTITY,)
+        for symmetry in symmetries:
+            answer = self._runner.run({"image": symmetry.images(image)[:, None], **told})["heatmaps"]
+            maps = maps + symmetry.undo_maps(answer)[0, : len(self.spec.landmarks)] / len(symmetries)
         found = np.zeros((N_LANDMARKS, *self.cine.shape), np.float32)
         found[[number - 1 for number in self.spec.landmarks]] = window.inverse().images(maps)
         return found
@@ -193,10 +192,9 @@ class FrameMaps:
         size, centre = tuple(facts["window_size"]), tuple(facts["window_centre"])
         return Window(self.cine.shape, centre, tuple(step), size, bool(facts["mirrored"]))
 
-    def _images(self, window: Window, scale: float = 1.0) -> np.ndarray:
-        """(T, *size) as the network takes them: its intensities are those of all frames. scale: as in `Member`."""
-        spacing_mm = self.spec.input.spacing_mm and self.spec.input.spacing_mm * scale
-        pixel = pixel_mm(window, spacing_mm, self.cine.spacing)
+    def _images(self, window: Window) -> np.ndarray:
+        """(T, *size) as the network takes them: its intensities are those of all frames."""
+        pixel = pixel_mm(window, self.spec.input.spacing_mm, self.cine.spacing)
         return scale_windows(window.images(self.cine.frames), self.spec.input.intensity, pixel)
 
     def _logits(self) -> Callable[[Tensor, Tensor], Tensor]:

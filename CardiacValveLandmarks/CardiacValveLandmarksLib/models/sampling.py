@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,10 +43,6 @@ class Window:
         """(T, H, W) -> (T, *size) float32, zero outside the image."""
         rows, columns = self.weights()
         return np.matmul(np.matmul(rows, np.asarray(frames, np.float32)), columns.T)
-
-    def zoomed(self, scale: float) -> Window:
-        """The window about the same centre and of as many pixels, each `scale` times as large."""
-        return replace(self, step=tuple(np.array(self.step) * scale))
 
     def inverse(self) -> Window:
         """The image as a window of this window: takes maps of the window to the image's pixels."""

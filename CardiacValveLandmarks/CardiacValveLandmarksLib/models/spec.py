@@ -15,8 +15,7 @@ from .cache import weights_folder
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 KINDS = ("coordinates", "heatmap", "short-axis")
 INTENSITIES = ("file", "frame", "percentile", "evened")
-#: sets of symmetries and how many they hold
-SYMMETRIES = {"square": 8, "rotations": 4, "none": 1}
+SYMMETRIES = ("square", "rotations", "none")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,6 @@ class Decision:
 class ModelSpec:
     """One model of the catalogue; the fields of resources/models.schema.json, and
 
-    scales: pixel spacings, in units of the input's, that the symmetries of a heat-map model's ensemble use by turns.
     origin: "built-in", "download", "user" (registered) or "path" (given as a file).
     path: the weights file, and checksum: its sha256, once `resolve_model` has verified it; before, None and "".
     training: what a fine-tuned model was made of (training.finetune), None for others; its "summary" is for people.
@@ -79,7 +77,6 @@ class ModelSpec:
     intended_use: str
     synthetic_only: bool
     decision: Decision | None
-    scales: tuple[float, ...] = (1.0,)
     origin: str = "built-in"
     path: Path | None = None
     checksum: str = ""
@@ -99,14 +96,12 @@ class ModelSpec:
         entry = asdict(self)
         for name in ("origin", "path", "checksum"):
             del entry[name]
-        entry["landmarks"], entry["scales"] = list(self.landmarks), list(self.scales)
+        entry["landmarks"] = list(self.landmarks)
         entry["input"]["size"] = None if self.input.size is None else list(self.input.size)
         if self.decision is not None:
             entry["decision"]["confidence"] = list(self.decision.confidence)
         if self.training is None:
             del entry["training"]
-        if self.scales == (1.0,):
-            del entry["scales"]
         return entry
 
 
@@ -128,16 +123,13 @@ def _is_decision(value: object) -> bool:
 
 
 _CHECKS = {
-    "id": lambda value: valid_id(value),
+    "id": valid_id,
     "kind": lambda value: value in KINDS,
     "landmarks": lambda value: (
         isinstance(value, list) and value and len(set(value)) == len(value) and set(value) <= set(range(1, 12))
     ),
     "architecture": lambda value: isinstance(value, str),
     "symmetries": lambda value: value in SYMMETRIES,
-    "scales": lambda value: (
-        isinstance(value, list) and value and all(isinstance(one, (int, float)) and 0.5 <= one <= 2 for one in value)
-    ),
     "file": lambda value: value is None or isinstance(value, str),
     "source": lambda value: value is None or isinstance(value, str),
     "size": lambda value: value is None or (isinstance(value, int) and value > 0),
@@ -165,7 +157,7 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
     """
     names = {field.name for field in fields(ModelSpec)} - {"origin", "path", "checksum"}
     if isinstance(entry, Mapping):
-        entry = {"training": None, "scales": [1.0], **entry}
+        entry = {"training": None, **entry}
     inputs = {field.name for field in fields(InputSpec)}
 
     def check_names(found: object, expected: set[str], what: str) -> None:
@@ -182,16 +174,12 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
             raise ModelError(where, f"a valid {name!r} (see models.schema.json)", repr(flat[name]))
     if entry["file"] is None and entry["source"] is None:
         raise ModelError(where, "a file or a source", f"neither for {entry['id']}")
-    symmetries = SYMMETRIES[entry["symmetries"]]
-    if len(entry["scales"]) > symmetries:
-        raise ModelError(where, f"at most {symmetries} scales, one a symmetry", f"{len(entry['scales'])}")
     size, decision = entry["input"]["size"], entry["decision"]
     return ModelSpec(
         **{
             **entry,
             "decision": decision and Decision(decision["presence"], decision["view"], tuple(decision["confidence"])),
             "landmarks": tuple(entry["landmarks"]),
-            "scales": tuple(entry["scales"]),
             "input": InputSpec(**{**entry["input"], "size": tuple(size) if size else None}),
         },
         origin=origin,

@@ -102,7 +102,8 @@ def fit_decision(known: dict[str, np.ndarray], outside: dict[str, np.ndarray]) -
 
 def main(arguments: list[str]) -> int:
     for model in arguments:
-        decision = fit_decision(collect(model, 60), collect(model, 40, (OUTSIDE, FAR_OUTSIDE), FIRST_SEED + 60))
+        known = collect(model, 120)
+        decision = fit_decision(known, collect(model, 40, (OUTSIDE, FAR_OUTSIDE), FIRST_SEED + 1000))
         record_decision(model, decision)
         print(
             f"{model}: presence from {decision.presence}, view from {decision.view}, confidence {decision.confidence}"
