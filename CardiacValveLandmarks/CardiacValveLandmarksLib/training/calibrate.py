@@ -27,7 +27,7 @@ FIRST_SEED = 2_000_000
 NEAR_MM = 5.0
 #: share of the landmarks that are there, and of the views, that must be kept on synthetic cines: a view that is not
 #: recognised can be stated, another plane taken for a view cannot be told from one
-KEPT, KEPT_VIEWS = 0.999, 0.99
+KEPT, KEPT_VIEWS = 0.999, 0.995
 
 
 #: (width of anatomy, width of contrast): see phantom.cines; training goes up to 1.7
