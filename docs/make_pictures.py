@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "CardiacValveLandmarks")]
 
+import numpy as np  # noqa: E402
 import slicer_host  # noqa: E402
 from PySide6 import QtGui  # noqa: E402
 
@@ -126,14 +127,17 @@ def overlay(session: Session) -> None:
 
 
 def correct(session: Session) -> None:
-    """The most doubtful point, before and after it is dragged to where its smooth path is."""
+    """The most doubtful point that is there, before and after it is dragged to where its smooth path is."""
     panel, ui = session.panel, session.panel.ui
     if not panel.review.doubts:
         print("nothing is doubtful here")
         return
-    ui.nextDoubtfulButton.click()
+    for _ in panel.review.doubts:
+        ui.nextDoubtfulButton.click()
+        view, number = panel.review.selected
+        if np.isfinite(panel.logic.landmarks(view)[0][panel.review.frame, number - 1]).all():
+            break
     session.picture("review-doubtful", "reviewSection")
-    view, number = panel.review.selected
     image, frame, data = session.views[view], panel.review.frame, panel.review.data[view]
     geometry = data.cine.geometry
     wanted = geometry.to_patient(data.paths[frame, number - 1]) * [-1, -1, 1]

@@ -66,7 +66,7 @@ def spoiled(tmp_path):
     torch.manual_seed(4)
     with torch.no_grad():
         for weights in net.parameters():
-            weights += 0.5 * weights.std().nan_to_num() * torch.randn_like(weights)
+            weights += 0.6 * weights.std().nan_to_num() * torch.randn_like(weights)
     torch.save(net.state_dict(), tmp_path / "spoiled.pt")
     return register(tmp_path / "spoiled.pt", "spoiled").id
 
@@ -78,7 +78,9 @@ def few_steps(shards, **changes):
 
 def test_a_better_model_takes_its_place_in_the_catalogue(corrected, shards, spoiled, tmp_path, capsys):
     out = tmp_path / "out"
-    outcome = finetune(corrected, out, spoiled, settings=few_steps(shards, learning_rate=1e-3), model_id="mine")
+    outcome = finetune(
+        corrected, out, spoiled, settings=few_steps(shards, learning_rate=1e-3, steps=24), model_id="mine"
+    )
     before, after = outcome.comparison.held_out
     assert after.mean_mm < before.mean_mm and outcome.registered == "mine"
     assert outcome.file == out / "model.onnx" and outcome.file.stat().st_size < 5 * 2**20
@@ -105,7 +107,7 @@ def test_a_better_model_takes_its_place_in_the_catalogue(corrected, shards, spoi
     assert not (tmp_path / "again").exists()
     # the same run again: nothing is trained twice, and the same comes out
     weights = outcome.file.read_bytes()
-    again = finetune(corrected, out, spoiled, settings=few_steps(shards, learning_rate=1e-3), model_id=None)
+    again = finetune(corrected, out, spoiled, settings=few_steps(shards, learning_rate=1e-3, steps=24), model_id=None)
     assert again.file.read_bytes() == weights and again.comparison == outcome.comparison
     assert cli.main(["models", "remove", "mine"]) == 0 and outcome.file.exists()
     with pytest.raises(ModelError):
