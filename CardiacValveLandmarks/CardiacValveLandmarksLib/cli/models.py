@@ -163,11 +163,11 @@ def _remove(options: argparse.Namespace) -> int:
 def _register(options: argparse.Namespace) -> int:
     from ..landmarks import N_LANDMARKS
     from ..models.catalogue import register
-    from ..models.spec import valid_id
+    from ..models.spec import ID_FORM, valid_id
 
     names = ("title", "landmarks", "spacing_mm", "size", "intensity", "symmetries", "licence", "citation")
     if not valid_id(options.id):
-        raise UsageError(f"--id {options.id}: expected small letters, digits, dots, dashes and underscores, up to 64.")
+        raise UsageError(f"--id {options.id}: expected {ID_FORM}.")
     if options.landmarks and not (
         set(options.landmarks) <= set(range(1, N_LANDMARKS + 1))
         and len(set(options.landmarks)) == len(options.landmarks)

@@ -105,6 +105,10 @@ class ModelSpec:
         return entry
 
 
+#: for people: what `valid_id` takes
+ID_FORM = "small letters, digits, dots, dashes and underscores, up to 64"
+
+
 def valid_id(value: object) -> bool:
     """Whether this can be a model's id."""
     return isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", value) is not None

@@ -25,7 +25,7 @@ from ..files import atomic_open, make_folder
 from ..landmarks import VIEWS
 from ..models.catalogue import list_models, register, resolve_model, write_description
 from ..models.engine import open_engine
-from ..models.spec import ModelSpec, valid_id
+from ..models.spec import ID_FORM, ModelSpec, valid_id
 from ..orientation import handedness
 from ..phantom.cines import synthetic_study
 from .corrections import PROPAGATED, CorrectedCine, label_weights, marked_absent, split
@@ -191,9 +191,7 @@ def finetune(
     in the message. UsageError: the id is taken or none. InputError: as `split`.
     """
     if model_id is not None and not valid_id(model_id):
-        raise UsageError(
-            f"model id {model_id!r}: expected small letters, digits, dots, dashes and underscores, up to 64."
-        )
+        raise UsageError(f"model id {model_id!r}: expected {ID_FORM}.")
     if model_id is not None and any(model.id == model_id for model in list_models()):
         raise UsageError(f"model id {model_id!r} is taken: choose another with --id, or remove that model first.")
     from .loop import train

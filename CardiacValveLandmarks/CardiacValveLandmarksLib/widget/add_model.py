@@ -54,7 +54,9 @@ class AddModel:
             ui.modelFileSelector.setCurrentPath("")
             panel.say(_("Added: {title}, {architecture}.").format(title=spec.title, architecture=spec.architecture))
 
-        task = lambda progress, cancel: register(path, name, **changes)  # noqa: E731 - one expression
+        def task(progress, cancel):
+            return register(path, name, **changes)
+
         panel.run(_("Checking the model"), task, done, cancellable=False)
 
     def _changes(self) -> dict:

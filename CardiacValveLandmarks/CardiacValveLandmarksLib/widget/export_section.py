@@ -87,5 +87,7 @@ class ExportSection:
             self.said(text.format(count=len(files), folder=folder, names=names, more=more))
             panel.say(_("{count} files written.").format(count=len(files)))
 
-        task = lambda progress, cancel: export_entries(entries, folder, formats)  # noqa: E731 - one expression
+        def task(progress, cancel) -> list[Path]:
+            return export_entries(entries, folder, formats)
+
         panel.run(_("Exporting"), task, done, cancellable=False)

@@ -12,6 +12,9 @@ from . import devices, packages
 from .add_model import AddModel
 from .controls import allow, set_quietly, show_text
 
+#: what an installation may fail with, pip's own failures among it
+_INSTALL_ERRORS = (CvlError, OSError, RuntimeError, ValueError, subprocess.SubprocessError)
+
 
 class ModelSection:
     def __init__(self, panel) -> None:
@@ -188,13 +191,7 @@ class ModelSection:
         package = packages.missing_for(self.spec(), self._panel.parameters.device)
         try:
             done = bool(package) and packages.install(package)
-        except (
-            CvlError,
-            OSError,
-            RuntimeError,
-            ValueError,
-            subprocess.SubprocessError,
-        ) as error:  # pip's own among them
+        except _INSTALL_ERRORS as error:
             self._panel.say(str(error), "bad")
         else:
             text = _("{package} was installed.") if done else _("{package} was not installed.")
