@@ -26,8 +26,8 @@ from .landmark_frames import ras_of
 from .landmark_nodes import landmark_number, studies_in
 from .look import Look
 from .pieces import in_one_go
-from .review import Change, Review, watch_scene
-from .scene import flip
+from .review import Change, Review
+from .scene import flip, watch_scene
 from .shown_study import ShownStudy, export_entries
 from .taking_in import take_in
 

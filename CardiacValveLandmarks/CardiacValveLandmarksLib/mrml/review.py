@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import vtk
 
 from ..cine import Cine
 from ..correction import DEFAULT_SPREAD, Correction, History
@@ -25,6 +24,7 @@ from .landmark_frames import Marks
 from .landmark_nodes import LandmarkNodes, frames_in_pieces
 from .look import Look
 from .pieces import in_one_go
+from .scene import is_placing
 
 State = Mapping[str, Correction]
 
@@ -339,7 +339,7 @@ class Review:
             self.finish_drag()
         points, preview = nodes.shown()
         if preview.any():
-            if _is_placing(nodes.proxy.GetScene()):
+            if is_placing(nodes.proxy.GetScene()):
                 return
             points[preview] = np.nan  # left of a placement that was given up: nothing is there
         if self._broken == view:
@@ -409,25 +409,5 @@ def _nothing(cine: Cine, view: str) -> Correction:
     return Correction.of(LandmarkSeries.empty(cine.n_frames, view))
 
 
-def _is_placing(scene) -> bool:
-    """Whether Slicer is in place mode."""
-    interaction = None if scene is None else scene.GetFirstNodeByClass("vtkMRMLInteractionNode")
-    return interaction is not None and interaction.GetCurrentInteractionMode() == interaction.Place
-
-
 def _marks_of(doubts: list[Doubt]) -> Marks:
     return frozenset((doubt.frame, doubt.landmark) for doubt in doubts)
-
-
-def watch_scene(scene, on_removed: Callable[[object], None], on_closed: Callable[[], None]) -> Callable[[], None]:
-    """Call back when a node has left the scene and when the scene is about to close. Returns what ends the watch."""
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def removed(caller, event, node) -> None:
-        on_removed(node)
-
-    tags = [
-        scene.AddObserver(scene.NodeRemovedEvent, removed),
-        scene.AddObserver(scene.StartCloseEvent, lambda caller, event: on_closed()),
-    ]
-    return lambda: [scene.RemoveObserver(tag) for tag in tags] and None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import slicer
+import vtk
 
 #: prefix of every node attribute and reference role of this extension
 PREFIX = "CardiacValveLandmarks."
@@ -70,3 +73,23 @@ def remove(node) -> None:
     for one in (node, *others):
         if one is not None:
             scene.RemoveNode(one)
+
+
+def is_placing(scene) -> bool:
+    """Whether Slicer is in place mode."""
+    interaction = None if scene is None else scene.GetFirstNodeByClass("vtkMRMLInteractionNode")
+    return interaction is not None and interaction.GetCurrentInteractionMode() == interaction.Place
+
+
+def watch_scene(scene, on_removed: Callable[[object], None], on_closed: Callable[[], None]) -> Callable[[], None]:
+    """Call back when a node has left the scene and when the scene is about to close. Returns what ends the watch."""
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def removed(caller, event, node) -> None:
+        on_removed(node)
+
+    tags = [
+        scene.AddObserver(scene.NodeRemovedEvent, removed),
+        scene.AddObserver(scene.StartCloseEvent, lambda caller, event: on_closed()),
+    ]
+    return lambda: [scene.RemoveObserver(tag) for tag in tags] and None
