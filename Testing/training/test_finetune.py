@@ -55,7 +55,7 @@ def shards(tmp_path_factory):
     """Rehearsal and check images, fewer than usual."""
     folder = tmp_path_factory.mktemp("shards")
     for seed in (1, 990_001):
-        write_shard(folder, seed, 0, size=12)
+        write_shard(folder, seed, 0, 12)
     return str(folder)
 
 

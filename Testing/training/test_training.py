@@ -13,13 +13,19 @@ from CardiacValveLandmarksLib.models.catalogue import resolve_model  # noqa: E40
 from CardiacValveLandmarksLib.models.compact import halve_weights  # noqa: E402
 from CardiacValveLandmarksLib.models.heatmap import HeatmapNet  # noqa: E402
 from CardiacValveLandmarksLib.models.losses import gaussian_targets, heatmap_loss  # noqa: E402
-from CardiacValveLandmarksLib.training.augment import random_affine, random_appearance, random_patches  # noqa: E402
+from CardiacValveLandmarksLib.training.augment import (  # noqa: E402
+    random_affine,
+    random_appearance,
+    random_patches,
+    random_style,
+)
 from CardiacValveLandmarksLib.training.loop import train  # noqa: E402
 from CardiacValveLandmarksLib.training.recipes.synthetic_heatmap import TrainingRecipe  # noqa: E402
 from CardiacValveLandmarksLib.training.synthetic import (  # noqa: E402
     CLASSES,
     MIRRORED,
     OTHER,
+    ShardKind,
     make_shard,
     read_shard,
     write_shard,
@@ -32,7 +38,7 @@ SMALL = TrainingRecipe.Settings(seed=5, shards=2, first_shards=1, steps=4, batch
 def shards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
     for number in range(SMALL.shards):
-        write_shard(folder, SMALL.seed, number, size=8)
+        write_shard(folder, SMALL.seed, number, 8)
     return folder
 
 
@@ -53,11 +59,26 @@ def test_shards_depend_on_seed_and_number_alone(shards):
 
 
 def test_strange_shards_differ_in_contrast_alone_and_are_kept_apart(tmp_path):
-    plain, strange = make_shard(5, 1, 4), read_shard(write_shard(tmp_path, 5, 1, 4, strange=1.0))
+    plain, strange = make_shard(5, 1, 4), read_shard(write_shard(tmp_path, 5, 1, 4, ShardKind(strange=1.0)))
     np.testing.assert_array_equal(plain.landmarks[0], strange.landmarks[0])
     assert not np.array_equal(plain.images[0], strange.images[0])
     plain_again = read_shard(write_shard(tmp_path, 5, 1, 4))
     np.testing.assert_array_equal(plain.images, plain_again.images)
+
+
+def test_finer_shards_show_the_same_patients(tmp_path):
+    kind = ShardKind(spacing_mm=1.6)
+    path = write_shard(tmp_path, 5, 1, 2, kind)
+    assert "1.6mm" in path.name
+    coarse, fine = make_shard(5, 1, 2), read_shard(path)
+    assert fine.images.shape == (2, 200, 200)
+    # landmarks lie at the same places, in mm from the image's middle
+    places = [(s.landmarks[0] - (s.images.shape[1] - 1) / 2) * mm for s, mm in ((coarse, 2.0), (fine, 1.6))]
+    np.testing.assert_allclose(*places, atol=1e-3)
+    middles = [
+        s.images[0, n // 3 : -n // 3, n // 3 : -n // 3].mean(dtype=float) for s, n in ((coarse, 160), (fine, 200))
+    ]
+    assert middles[0] == pytest.approx(middles[1], rel=0.1)
 
 
 @pytest.mark.parametrize("bend", [0.0, 1.5])
@@ -109,6 +130,25 @@ def test_patches_hide_a_little_of_some_images():
     assert 10 <= (changed > 0).sum() <= 30 and changed.max() < 0.12
     assert torch.equal(hidden, random_patches(images, torch.Generator().manual_seed(2), 0.5))
     assert (hidden >= 0).all()
+
+
+def test_a_random_style_changes_brightness_and_not_shapes():
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    disc = (((rows - 32) ** 2 + (columns - 32) ** 2) < 300).float()
+    images = (0.2 + 0.6 * disc).repeat(60, 1, 1, 1)
+    restyled = random_style(images, torch.Generator().manual_seed(4), 0.5)
+    assert torch.equal(restyled, random_style(images, torch.Generator().manual_seed(4), 0.5))
+    changed = (restyled - images).abs().flatten(1).amax(1) > 0.01
+    assert 18 <= changed.sum() <= 42
+    assert (restyled >= 0).all() and restyled.isfinite().all()
+    # within the disc and well outside it an image stays even, whatever its brightness has become
+    inside, outside = ((rows - 32) ** 2 + (columns - 32) ** 2) < 100, ((rows - 32) ** 2 + (columns - 32) ** 2) > 650
+    for part in (inside, outside):
+        middle = part & (rows > 5) & (rows < 58) & (columns > 5) & (columns < 58)
+        assert restyled[:, 0][:, middle].std(1).max() < 0.02
+    means = restyled[changed][:, 0][:, inside].mean(1)
+    assert means.std() > 0.1  # they differ
+    assert torch.equal(random_style(images, torch.Generator().manual_seed(4), 0.0), images)
 
 
 def test_half_of_the_early_channels_do_not_see_an_images_contrast():

@@ -18,6 +18,11 @@ _BODY = 0.1
 _LEAST = 8
 
 
+def coarse_shape(shape: tuple[int, int], spacing_mm: float) -> tuple[int, int]:
+    """(h, w) of what log_shading gives for an image of this shape."""
+    return tuple(max(_LEAST, round(side * spacing_mm / _COARSE_MM)) for side in shape)
+
+
 def log_shading(image: np.ndarray, spacing_mm: float) -> np.ndarray:
     """Logarithm of the gain over an image (H, W), as a coarse map (h, w) float32 that covers it exactly: its pixel i is
     centred on (i + 0.5) H / h - 0.5 of the image. Its mean over the body is 0. All 0 where there is no body to see.
@@ -27,7 +32,7 @@ def log_shading(image: np.ndarray, spacing_mm: float) -> np.ndarray:
     import SimpleITK as sitk
 
     shape = image.shape
-    size = tuple(max(_LEAST, round(side * spacing_mm / _COARSE_MM)) for side in shape)
+    size = coarse_shape(shape, spacing_mm)
     step = tuple(given / wanted for given, wanted in zip(shape, size, strict=True))
     window = Window(shape, tuple((side - 1) / 2 for side in shape), step, size)
     small = window.images(image[None])[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -74,11 +75,14 @@ def _smooth_field(count: int, size: int, bend: float, generator: torch.Generator
     return functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
 
 
-def random_appearance(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Gamma, smooth shading, blur, patches, noise, and the robust rescaling of inference. images (B, 1, S, S)."""
+def random_appearance(images: Tensor, generator: torch.Generator, restyle: float = 0.0) -> Tensor:
+    """Gamma, smooth shading, blur, patches, noise, and the robust rescaling of inference. images (B, 1, S, S).
+    restyle: share of them that goes through `random_style` before."""
     count = len(images)
 
     uniform = partial(_uniform, generator)
+    if restyle:
+        images = random_style(images, generator, restyle)
     images = images.clamp(min=0) ** torch.exp(uniform(-0.35, 0.35, count, 1, 1, 1))
     coarse = torch.randn(count, 1, 4, 4, generator=generator) * uniform(0, 0.25, count, 1, 1, 1)
     images = images * torch.exp(functional.interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=True))
@@ -90,6 +94,29 @@ def random_appearance(images: Tensor, generator: torch.Generator) -> Tensor:
         uniform(0, 1, count, 1, 1, 1) < 0.5
     )
     return rescale(images)
+
+
+def random_style(images: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """Give this share of the images (B, 1, S, S) other intensities and textures for the same shapes: mixed with what a
+    random network of four convolutions (1 x 1 or 3 x 3, two channels) makes of them, as bright as before, never below 0
+    (Ouyang et al., IEEE TMI 2023;42(4):1095, global intensity non-linear augmentation)."""
+    count, size = len(images), images.shape[-1]
+    x = images - images.mean((2, 3), keepdim=True)
+    widths = (1, 2, 2, 2, 1)
+    for layer, (before, after) in enumerate(pairwise(widths)):
+        side = 1 + 2 * int(torch.randint(2, (1,), generator=generator))
+        kernels = torch.randn(count * after, before, side, side, generator=generator)
+        offsets = torch.randn(count * after, generator=generator) * 0.1
+        x = functional.conv2d(x.reshape(1, -1, size, size), kernels, offsets, padding=side // 2, groups=count)
+        x = x.reshape(count, after, size, size)
+        if layer < len(widths) - 2:
+            x = functional.leaky_relu(x, 0.01)
+    centred = x - x.mean((2, 3), keepdim=True)
+    restyled = centred * (images.std((2, 3), keepdim=True) / centred.std((2, 3), keepdim=True).clamp(min=1e-6))
+    mean = images.mean((2, 3), keepdim=True)
+    amount = torch.rand(count, 1, 1, 1, generator=generator)
+    amount = torch.where(torch.rand(count, 1, 1, 1, generator=generator) < share, amount, 0.0)
+    return (images + amount * (restyled + mean - images)).clamp(min=0)
 
 
 def random_patches(images: Tensor, generator: torch.Generator, share: float) -> Tensor:

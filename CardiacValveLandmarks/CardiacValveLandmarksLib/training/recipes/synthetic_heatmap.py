@@ -22,18 +22,19 @@ from ...models.weights import read_state_dict
 from ..augment import random_affine, random_appearance
 from ..checkpoint import save_tensors
 from ..settings import LoopSettings
-from ..synthetic import MIRRORED, OTHER, SPACING_MM, read_shard, shard_path, write_shard
+from ..synthetic import MIRRORED, OTHER, SPACING_MM, ShardKind, read_shard, shard_path, write_shard
 from . import Recipe
 
 
 @dataclass(frozen=True)
 class SyntheticHeatmapSettings(LoopSettings):
     """shards: of 256 images. first_shards: the pool a run starts with; it grows evenly to `shards` over the first 60 %.
-    size, sigma: in pixels. spacing_mm: the pixel spacing the network is for (shards have 2 mm). warm_up: steps in
-    which the rate rises; then it falls as a cosine. view_told: share of images whose view the network is told;
-    wrongly_told: share told a wrong one; mirrored: share of mirror images; bend: pixels, SD at the nodes of the smooth
-    deformation.
+    size, sigma: in pixels. spacing_mm: the pixel spacing the network is for. shard_spacing_mm: that of the shards.
+    warm_up: steps in which the rate rises; then it falls as a cosine. view_told: share of images whose view the network
+    is told; wrongly_told: share told a wrong one; mirrored: share of mirror images; bend: pixels, SD at the nodes of
+    the smooth deformation.
     strange: share of the images with a contrast from beyond the usual range of the training (training/synthetic.py).
+    restyle: share given random intensities and textures (training/augment.py, random_style).
     init: weights.pt or model.onnx of an earlier run, or a model's id, to begin with; "": from nothing.
     shards_folder: where shards are kept, "": beside the checkpoint. wait_for_shards: another process makes them.
     """
@@ -49,6 +50,7 @@ class SyntheticHeatmapSettings(LoopSettings):
     first_shards: int = 60
     size: int = 128
     spacing_mm: float = 2.0
+    shard_spacing_mm: float = SPACING_MM
     sigma: float = 2.4
     warm_up: int = 200
     view_told: float = 0.5
@@ -56,21 +58,26 @@ class SyntheticHeatmapSettings(LoopSettings):
     mirrored: float = 0.10
     bend: float = 1.5
     strange: float = 0.0
+    restyle: float = 0.0
     init: str = ""
     shards_folder: str = ""
     wait_for_shards: bool = False
 
     may_change = LoopSettings.may_change | {"init", "shards_folder", "wait_for_shards"}
 
+    @property
+    def shard_kind(self) -> ShardKind:
+        return ShardKind(self.strange, self.shard_spacing_mm)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("first_shards", 1 <= self.first_shards <= self.shards, f"from 1 to {self.shards}, all shards")
         self.require("size", self.size >= 32 and self.size % 16 == 0, "a multiple of 16, at least 32")
-        for name in ("spacing_mm", "sigma"):
+        for name in ("spacing_mm", "shard_spacing_mm", "sigma"):
             self.require(name, getattr(self, name) > 0, "more than 0")
         for name in ("warm_up", "bend"):
             self.require(name, getattr(self, name) >= 0, "0 or more")
-        for name in ("view_told", "wrongly_told", "mirrored", "strange"):
+        for name in ("view_told", "wrongly_told", "mirrored", "strange", "restyle"):
             self.require(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
 
 
@@ -86,10 +93,10 @@ class _Pool:
         s = self.settings
         wanted = min(s.shards, s.first_shards + int((s.shards - s.first_shards) * step / (0.6 * s.steps)))
         while len(self.images) < wanted:
-            path = shard_path(self.folder, s.seed, len(self.images), s.strange)
+            path = shard_path(self.folder, s.seed, len(self.images), s.shard_kind)
             while s.wait_for_shards and not path.exists():
                 time.sleep(2)
-            shard = read_shard(write_shard(self.folder, s.seed, len(self.images), strange=s.strange))
+            shard = read_shard(write_shard(self.folder, s.seed, len(self.images), kind=s.shard_kind))
             self.images.append(shard.images)
             self.landmarks.append(shard.landmarks)
             self.classes.append(shard.classes)
@@ -146,9 +153,9 @@ class TrainingRecipe(Recipe):
             scale=0.18,
             mirror=mirror,
             bend=settings.bend,
-            zoom=SPACING_MM / settings.spacing_mm,
+            zoom=settings.shard_spacing_mm / settings.spacing_mm,
         )
-        images = random_appearance(images, generator)
+        images = random_appearance(images, generator, settings.restyle)
         told = torch.zeros(settings.batch, 3)
         draw = rng.random(settings.batch)
         say = torch.from_numpy(draw < settings.view_told)

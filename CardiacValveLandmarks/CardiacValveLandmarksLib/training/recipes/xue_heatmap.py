@@ -19,7 +19,7 @@ from ...models.decoding import published_decision
 from ...models.intensity import scale_windows
 from ...models.losses import gaussian_targets, published_loss
 from ...models.published_unet import PublishedUNet
-from ...models.shading import even_out, log_shading
+from ...models.shading import coarse_shape, even_out, log_shading
 from ...phantom.sequences import SEQUENCES
 from ...short_axis import N_SHORT_AXIS
 from ..dataset import read_npz, split_by_patient
@@ -123,7 +123,9 @@ class TrainingRecipe(Recipe):
         self._synthetic_only = is_synthetic_only(settings)
         self.training, self.validation = _data(settings)
         self._check_points()
-        self._gains: dict[int, np.ndarray] = {}
+        # estimated once, by whichever process needs one first; NaN until then
+        coarse = coarse_shape((settings.size, settings.size), settings.spacing_mm)
+        self._gains = torch.full((len(self.training), *coarse), torch.nan).share_memory_()
         self._groups = [np.arange(len(self.training))]
         if settings.view_batches:
             groups = np.array(self.training.groups)
@@ -189,9 +191,10 @@ class TrainingRecipe(Recipe):
             self.settings.noise,
         )
         if corrected:
-            if index not in self._gains:
-                self._gains[index] = log_shading(image, self.settings.spacing_mm)
-            image = even_out(image, self._gains[index])
+            gain = self._gains[index].numpy()
+            if np.isnan(gain).any():
+                gain[:] = log_shading(image, self.settings.spacing_mm)
+            image = even_out(image, gain)
         seen = image > 0
         if blurred:
             image = ndimage.gaussian_filter(image, rng.choice(_BLURS))
