@@ -69,7 +69,8 @@ class TrainingRecipe(Recipe):
         return self.settings.learning_rate * 0.5 ** ((len(history) - best) // 3)
 
     def validate(self, net):
-        batch = self.batch(10_000)
+        device = next(net.parameters()).device
+        batch = {name: value.to(device) for name, value in self.batch(10_000).items()}
         return {"error_px": float((net(batch["images"]) - batch["places"]).norm(dim=1).mean())}
 
     def finish(self, net, folder):

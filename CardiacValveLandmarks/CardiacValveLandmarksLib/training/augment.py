@@ -1,4 +1,5 @@
-"""Augmentation of batches on the fly: geometry with landmarks moved exactly, then appearance. torch, any device."""
+"""Augmentation of batches on the fly: geometry with landmarks moved exactly, then appearance. torch, on the device the
+generator is of, which is that of the images."""
 
 from __future__ import annotations
 
@@ -12,7 +13,11 @@ from torch.nn import functional
 
 
 def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
-    return torch.rand(*shape, generator=generator) * (high - low) + low
+    return torch.rand(*shape, generator=generator, device=generator.device) * (high - low) + low
+
+
+def _normal(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator, device=generator.device)
 
 
 def random_affine(
@@ -60,7 +65,8 @@ def random_affine(
     outside = ((moved < 1) | (moved > size - 2)).any(-1, keepdim=True)
     moved = torch.where(outside | moved.isnan(), torch.nan, moved)
 
-    grid = torch.stack(torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij"), -1).float()
+    pixels = torch.arange(size, device=images.device).float()
+    grid = torch.stack(torch.meshgrid(pixels, pixels, indexing="ij"), -1)
     bent = grid + field.permute(0, 2, 3, 1) if field is not None else grid.expand(count, -1, -1, -1)
     source = torch.einsum("bij,bhwj->bhwi", matrix, bent - (size - 1) / 2)
     source = source + torch.einsum("bij,bj->bi", matrix, offset)[:, None, None]
@@ -70,8 +76,8 @@ def random_affine(
 
 def _smooth_field(count: int, size: int, bend: float, generator: torch.Generator) -> Tensor:
     """(B, 2, size, size) displacements (row, column) in pixels."""
-    strength = torch.rand(count, 1, 1, 1, generator=generator) * bend
-    coarse = torch.randn(count, 2, 7, 7, generator=generator) * strength
+    strength = _uniform(generator, 0, bend, count, 1, 1, 1)
+    coarse = _normal(generator, count, 2, 7, 7) * strength
     return functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
 
 
@@ -84,13 +90,13 @@ def random_appearance(images: Tensor, generator: torch.Generator, restyle: float
     if restyle:
         images = random_style(images, generator, restyle)
     images = images.clamp(min=0) ** torch.exp(uniform(-0.35, 0.35, count, 1, 1, 1))
-    coarse = torch.randn(count, 1, 4, 4, generator=generator) * uniform(0, 0.25, count, 1, 1, 1)
+    coarse = _normal(generator, count, 1, 4, 4) * uniform(0, 0.25, count, 1, 1, 1)
     images = images * torch.exp(functional.interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=True))
     soft = functional.avg_pool2d(functional.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
     amount = torch.where(uniform(0, 1, count, 1, 1, 1) < 0.35, uniform(-0.5, 0.9, count, 1, 1, 1), 0.0)
     images = (images + amount * (soft - images)).clamp(min=0)
     images = random_patches(rescale(images), generator, 0.4)
-    images = images + torch.randn(images.shape, generator=generator) * uniform(0, 0.05, count, 1, 1, 1) * (
+    images = images + _normal(generator, *images.shape) * uniform(0, 0.05, count, 1, 1, 1) * (
         uniform(0, 1, count, 1, 1, 1) < 0.5
     )
     return rescale(images)
@@ -101,12 +107,13 @@ def random_style(images: Tensor, generator: torch.Generator, share: float) -> Te
     random network of four convolutions (1 x 1 or 3 x 3, two channels) makes of them, as bright as before, never below 0
     (Ouyang et al., IEEE TMI 2023;42(4):1095, global intensity non-linear augmentation)."""
     count, size = len(images), images.shape[-1]
+    uniform = partial(_uniform, generator)
     x = images - images.mean((2, 3), keepdim=True)
     widths = (1, 2, 2, 2, 1)
     for layer, (before, after) in enumerate(pairwise(widths)):
-        side = 1 + 2 * int(torch.randint(2, (1,), generator=generator))
-        kernels = torch.randn(count * after, before, side, side, generator=generator)
-        offsets = torch.randn(count * after, generator=generator) * 0.1
+        side = 1 + 2 * int(torch.randint(2, (1,), generator=generator, device=generator.device))
+        kernels = _normal(generator, count * after, before, side, side)
+        offsets = _normal(generator, count * after) * 0.1
         x = functional.conv2d(x.reshape(1, -1, size, size), kernels, offsets, padding=side // 2, groups=count)
         x = x.reshape(count, after, size, size)
         if layer < len(widths) - 2:
@@ -114,8 +121,8 @@ def random_style(images: Tensor, generator: torch.Generator, share: float) -> Te
     centred = x - x.mean((2, 3), keepdim=True)
     restyled = centred * (images.std((2, 3), keepdim=True) / centred.std((2, 3), keepdim=True).clamp(min=1e-6))
     mean = images.mean((2, 3), keepdim=True)
-    amount = torch.rand(count, 1, 1, 1, generator=generator)
-    amount = torch.where(torch.rand(count, 1, 1, 1, generator=generator) < share, amount, 0.0)
+    amount = uniform(0, 1, count, 1, 1, 1)
+    amount = torch.where(uniform(0, 1, count, 1, 1, 1) < share, amount, 0.0)
     return (images + amount * (restyled + mean - images)).clamp(min=0)
 
 
@@ -127,12 +134,12 @@ def random_patches(images: Tensor, generator: torch.Generator, share: float) -> 
     uniform = partial(_uniform, generator)
     middle = uniform(0.2 * size, 0.8 * size, count, 3, 2)
     radius = uniform(2, 0.09 * size, count, 3) * (uniform(0, 1, count, 3) < 0.6) * (uniform(0, 1, count, 1) < share)
-    at = torch.arange(size).float()
+    at = torch.arange(size, device=images.device).float()
     squared = (at[:, None] - middle[..., :1, None]) ** 2 + (at - middle[..., 1:, None]) ** 2
     inside = torch.exp(-((squared / radius.clamp(min=1e-3)[..., None, None] ** 2) ** 2))
     cover = (inside * (radius > 0)[..., None, None]).amax(1, keepdim=True) * uniform(0.5, 1.0, count, 1, 1, 1)
     level, contrast = uniform(0.1, 1.2, count, 1, 1, 1), uniform(0, 0.6, count, 1, 1, 1)
-    speckle = functional.avg_pool2d(torch.randn(images.shape, generator=generator), 3, 1, 1) * 2
+    speckle = functional.avg_pool2d(_normal(generator, *images.shape), 3, 1, 1) * 2
     return images + cover * (level * (1 + contrast * speckle).clamp(min=0) - images)
 
 

@@ -35,6 +35,8 @@ class SyntheticHeatmapSettings(LoopSettings):
     the smooth deformation.
     strange: share of the images with a contrast from beyond the usual range of the training (training/synthetic.py).
     restyle: share given random intensities and textures (training/augment.py, random_style).
+    augment_on_device: images are turned and recoloured where the network is, not by the workers: for a GPU, which
+    would wait for them. Other random numbers, so another run.
     init: weights.pt or model.onnx of an earlier run, or a model's id, to begin with; "": from nothing.
     shards_folder: where shards are kept, "": beside the checkpoint. wait_for_shards: another process makes them.
     """
@@ -59,6 +61,7 @@ class SyntheticHeatmapSettings(LoopSettings):
     bend: float = 1.5
     strange: float = 0.0
     restyle: float = 0.0
+    augment_on_device: bool = False
     init: str = ""
     shards_folder: str = ""
     wait_for_shards: bool = False
@@ -105,7 +108,7 @@ class _Pool:
         shard = rng.integers(len(self.images), size=self.settings.batch)
         item = rng.integers(len(self.images[0]), size=self.settings.batch)
         pairs = list(zip(shard, item, strict=True))
-        images = np.stack([self.images[i][j] for i, j in pairs]).astype(np.float32)[:, None]
+        images = np.stack([self.images[i][j] for i, j in pairs])[:, None]
         landmarks = np.stack([self.landmarks[i][j] for i, j in pairs])
         classes = np.array([self.classes[i][j] for i, j in pairs])
         return torch.from_numpy(images), torch.from_numpy(landmarks), torch.from_numpy(classes)
@@ -140,35 +143,41 @@ class TrainingRecipe(Recipe):
         settings = self.settings
         self._pool.grow(number * settings.substeps)
         rng = np.random.default_rng([settings.seed, 77, number])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        seed = int(rng.integers(2**62))
         images, landmarks, classes = self._pool.draw(rng)
-        real = classes < OTHER
         mirror = torch.from_numpy(rng.random(settings.batch) < settings.mirrored)
-        images, landmarks = random_affine(
-            images,
-            landmarks,
-            settings.size,
-            generator,
-            shift=7.0,
-            scale=0.18,
-            mirror=mirror,
-            bend=settings.bend,
-            zoom=settings.shard_spacing_mm / settings.spacing_mm,
-        )
-        images = random_appearance(images, generator, settings.restyle)
-        told = torch.zeros(settings.batch, 3)
         draw = rng.random(settings.batch)
+        guess = torch.from_numpy(rng.integers(1, 3, settings.batch))
+        real = classes < OTHER
+        told = torch.zeros(settings.batch, 3)
         say = torch.from_numpy(draw < settings.view_told)
         wrong = torch.from_numpy(draw < settings.wrongly_told) | (say & ~real)
-        guess = torch.from_numpy(rng.integers(1, 3, settings.batch))
         view = torch.where(wrong, torch.where(real, (classes + guess) % 3, guess), classes)
         rows = torch.nonzero(say).flatten()
         told[rows, view[rows]] = 1
         # a plane that is none of the views, seen in a mirror, or said to be what it is not shows no landmark
-        absent = mirror | ~real | (say & wrong)
-        landmarks[absent] = torch.nan
+        landmarks[mirror | ~real | (say & wrong)] = torch.nan
         classes = torch.where(mirror & real, MIRRORED, classes)
-        return {"images": images, "told": told, "landmarks": landmarks, "classes": classes}
+        batch = {"images": images, "told": told, "landmarks": landmarks, "classes": classes}
+        raw = {**batch, "mirror": mirror, "seed": torch.full((settings.batch,), seed)}
+        return raw if settings.augment_on_device else self._augmented(raw)
+
+    def _augmented(self, raw: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        settings = self.settings
+        batch = {name: value for name, value in raw.items() if name not in ("mirror", "seed")}
+        generator = torch.Generator(raw["images"].device).manual_seed(int(raw["seed"][0]))
+        images, landmarks = random_affine(
+            raw["images"].float(),
+            raw["landmarks"],
+            settings.size,
+            generator,
+            shift=7.0,
+            scale=0.18,
+            mirror=raw["mirror"],
+            bend=settings.bend,
+            zoom=settings.shard_spacing_mm / settings.spacing_mm,
+        )
+        return {**batch, "images": random_appearance(images, generator, settings.restyle), "landmarks": landmarks}
 
     def optimiser(self, net: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.AdamW(net.parameters(), self.settings.learning_rate, weight_decay=1e-3)
@@ -179,6 +188,8 @@ class TrainingRecipe(Recipe):
         return settings.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / settings.steps)) + 1e-6
 
     def losses(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if "seed" in batch:
+            batch = self._augmented(batch)
         with self.precision():
             logits, views = net.coarse(batch["images"].to(memory_format=torch.channels_last), batch["told"])
         targets = gaussian_targets((batch["landmarks"] - 0.5) / 2, logits.shape[-2:], self.settings.sigma / 2)
