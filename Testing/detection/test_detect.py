@@ -1,6 +1,7 @@
 """Detection with the built-in model on synthetic cines, whose truth is known."""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -9,8 +10,10 @@ from CardiacValveLandmarksLib.detection import Cancelled, detect
 from CardiacValveLandmarksLib.detection.files import read_landmarks, to_json, write_csv, write_json, write_markups
 from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError
 from CardiacValveLandmarksLib.landmarks import VIEWS, Provenance, in_view
+from CardiacValveLandmarksLib.models.sampling import Window
 from CardiacValveLandmarksLib.models.spec import RESOURCES
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
+from CardiacValveLandmarksLib.phantom.render import Patient
 
 FRAMES = 6
 
@@ -36,6 +39,22 @@ def test_view_presence_and_positions(study, results, view):
     assert np.nanmedian(errors) < 2.5
     assert np.nanmax(errors) < 12
     assert any("synthetic heart only" in warning for warning in result.warnings)
+
+
+def test_the_window_holds_a_long_heart_from_atrium_to_apex():
+    """Centred on the valves it would have the apex at its border, where a network sees nothing (seen on a real 4CH)."""
+    patient = Patient.sample(np.random.default_rng(12))
+    patient = replace(patient, anatomy=patient.anatomy.replace(lv_length=112.0))
+    item = synthetic_study(4007, kinds=("4CH",), frames=4, patient=patient, shape=(256, 256)).items[0]
+    result = detect(item.cine, view="4CH")
+    step = 1.45 / item.cine.spacing
+    window = Window(item.cine.shape, result.settings["window_centre"], step, result.settings["window_size"])
+    places = window.positions(item.truth.positions).reshape(-1, 2)
+    places = places[np.isfinite(places[:, 0])]
+    near, far = places.min(0), np.array(window.size) - 1 - places.max(0)
+    assert min(near.min(), far.min()) > 15
+    np.testing.assert_allclose(near, far, atol=8)
+    assert result.landmarks.present[:, 10].all()
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -54,8 +54,8 @@ def corrected():
 def shards(tmp_path_factory):
     """Rehearsal and check images, fewer than usual."""
     folder = tmp_path_factory.mktemp("shards")
-    for seed in (1, 990_001):
-        write_shard(folder, seed, 0, 12)
+    write_shard(folder, 1, 0, 12, HeatmapFinetuneSettings().shard_kind)
+    write_shard(folder, 990_001, 0, 12)
     return str(folder)
 
 

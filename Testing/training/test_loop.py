@@ -24,6 +24,18 @@ def run(folder, **settings):
     return torch.load(train(recipe, folder), weights_only=True)
 
 
+def test_a_run_leaves_torch_as_it_was(tmp_path):
+    threads, tiny = torch.get_num_threads(), torch.tensor(1e-310, dtype=torch.float64)
+    run(tmp_path / "one", steps=2, threads=threads + 1)
+    assert torch.get_num_threads() == threads and tiny * 0.5 != 0
+    torch.set_flush_denormal(True)
+    try:
+        run(tmp_path / "two", steps=2)
+        assert tiny * 0.5 == 0
+    finally:
+        torch.set_flush_denormal(False)
+
+
 @contextlib.contextmanager
 def process(folder, **options):
     """The same run in a process of its own, started and then given with its reports; ends when it has ended."""

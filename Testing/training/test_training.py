@@ -66,6 +66,19 @@ def test_strange_shards_differ_in_contrast_alone_and_are_kept_apart(tmp_path):
     np.testing.assert_array_equal(plain.images, plain_again.images)
 
 
+def test_augmentation_on_the_device_sees_the_same_images_and_labels(shards, tmp_path):
+    """Only where images are turned and recoloured differs; on a CPU with the same random numbers, so nothing does."""
+    given = replace(SMALL, shards_folder=str(shards))
+    by_worker = TrainingRecipe(given, tmp_path).batch(3)
+    recipe = TrainingRecipe(replace(given, augment_on_device=True), tmp_path)
+    raw = recipe.batch(3)
+    assert raw["images"].shape[-1] == 160 and by_worker["images"].shape[-1] == given.size
+    turned = recipe._augmented(raw)
+    assert turned.keys() == by_worker.keys()
+    for name, value in by_worker.items():
+        torch.testing.assert_close(turned[name], value, rtol=0, atol=0, equal_nan=True)
+
+
 def test_finer_shards_show_the_same_patients(tmp_path):
     kind = ShardKind(spacing_mm=1.6)
     path = write_shard(tmp_path, 5, 1, 2, kind)

@@ -172,14 +172,16 @@ class HeatmapDetector:
         wide = self._window(spacing, middle, whole, mirrored)
         look = self._look(wide, frames[::2], view, symmetries=(IDENTITY,))
         scores, _ = self._view_scores(look)
-        columns = self._columns(view or max(scores, key=scores.get))
+        columns = self._columns(view or max(scores, key=scores.get), apex=True)
         weight = look.peaks[0][:, columns]
         weight = np.where(weight > self._presence, weight, 0)
-        if weight.sum() <= 0:
+        found = weight.sum(0) > 0
+        if not found.any():
             return near
         places = wide.undo_positions(look.positions[0][:, columns])
-        centre = (places * weight[..., None]).sum((0, 1)) / weight.sum()
-        return self._window(spacing, centre, self.size, mirrored)
+        means = (places * weight[..., None]).sum(0)[found] / weight.sum(0)[found, None]
+        # the middle between the outermost, valves and apex: all are to lie well inside
+        return self._window(spacing, (means.min(0) + means.max(0)) / 2, self.size, mirrored)
 
     def _look(
         self,
@@ -223,9 +225,9 @@ class HeatmapDetector:
             all_maps, np.stack(all_positions), np.stack(all_peaks), np.mean(all_views, axis=0) if all_views else None
         )
 
-    def _columns(self, view: str) -> np.ndarray:
-        """Channels of the valve points of a view, those the model has."""
-        wanted = [landmark.index for landmark in in_view(view) if landmark.valve]
+    def _columns(self, view: str, apex: bool = False) -> np.ndarray:
+        """Channels of the valve points of a view, those the model has; with the apex if asked."""
+        wanted = [landmark.index for landmark in in_view(view) if landmark.valve or apex]
         return np.flatnonzero(np.isin(self._channels, wanted))
 
     def _view_scores(self, look: _Look) -> tuple[dict[str, float], float | None]:

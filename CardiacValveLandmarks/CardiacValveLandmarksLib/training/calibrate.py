@@ -10,13 +10,17 @@ synthetic ones only. For developers, after training new built-in weights.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
 import numpy as np
 from scipy import optimize
 
 from ..detection.heatmap import HeatmapDetector
 from ..landmarks import VIEWS, view_mask
 from ..models.catalogue import record_decision, resolve_model
-from ..models.engine import open_engine
+from ..models.engine import available_threads, open_engine
 from ..models.spec import Decision
 from ..phantom.cines import synthetic_study
 from ..phantom.planes import OTHER_VIEWS
@@ -40,16 +44,29 @@ def collect(
     kinds: tuple[tuple[float, float], ...] = (ORDINARY, HARD),
     first_seed: int = FIRST_SEED,
     frames: int = 4,
+    processes: int = 1,
 ) -> dict[str, np.ndarray]:
     """Peak, spread (mm) and error (mm, NaN where the landmark is not there) of every landmark of the stated view;
     and for each cine its best view score and whether it is that view (1, else 0).
 
     Every fourth cine is a plane that is none of the views, with a view stated wrongly: nothing is there.
     """
+    shares = [range(number, studies, processes) for number in range(processes)]
+    if processes == 1:
+        parts = [_collect(model, kinds, first_seed, frames, shares[0])]
+    else:
+        with ProcessPoolExecutor(processes) as pool:
+            parts = list(pool.map(partial(_collect, model, kinds, first_seed, frames), shares))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _collect(
+    model: str, kinds: tuple[tuple[float, float], ...], first_seed: int, frames: int, indices: Iterable[int]
+) -> dict[str, np.ndarray]:
     spec = resolve_model(model)
-    engine = open_engine(spec.path, spec.architecture, checksum=spec.checksum)
+    engine = open_engine(spec.path, spec.architecture, threads=1, checksum=spec.checksum)
     columns: dict[str, list[np.ndarray]] = {"peak": [], "spread": [], "error": [], "score": [], "is_view": []}
-    for index in range(studies):
+    for index in indices:
         width, contrast_width = kinds[index % len(kinds)]
         study = synthetic_study(
             first_seed + index,
@@ -102,8 +119,10 @@ def fit_decision(known: dict[str, np.ndarray], outside: dict[str, np.ndarray]) -
 
 def main(arguments: list[str]) -> int:
     for model in arguments:
-        known = collect(model, 120)
-        decision = fit_decision(known, collect(model, 40, (OUTSIDE, FAR_OUTSIDE), FIRST_SEED + 1000))
+        cores = available_threads()
+        known = collect(model, 120, processes=cores)
+        outside = collect(model, 40, (OUTSIDE, FAR_OUTSIDE), FIRST_SEED + 1000, processes=cores)
+        decision = fit_decision(known, outside)
         record_decision(model, decision)
         print(
             f"{model}: presence from {decision.presence}, view from {decision.view}, confidence {decision.confidence}"

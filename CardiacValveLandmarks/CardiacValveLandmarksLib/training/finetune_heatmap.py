@@ -44,7 +44,8 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     """corrected: share of each batch that is of corrected cines, the rest is of the synthetic heart. rehearsal: how
     much more a difference from the base model's answer on the latter counts than an error on the former. patience:
     after so many validations in a row without a better one the run ends. Frames are drawn as often as their labels
-    count (corrections.label_weights). What a run begins with (init), spacing_mm and size are the model's."""
+    count (corrections.label_weights). What a run begins with (init), spacing_mm and size are the model's.
+    shard_spacing_mm: of the corrected cines' images too, as fine as most are acquired."""
 
     seed: int = 1
     steps: int = 120
@@ -57,6 +58,7 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     workers: int = 0
     shards: int = 2
     first_shards: int = 2
+    shard_spacing_mm: float = 1.5
     warm_up: int = 10
     corrected: float = 0.5
     rehearsal: float = 15.0
@@ -191,7 +193,7 @@ class HeatmapFinetune(TrainingRecipe):
         self.spec, self.way = spec, 1.0
         self._base = self.network().eval()
         sides = [[mirrored[id(one)] for one in part] for part in (training, held_out)]
-        cuts = cut(training, sides[0], SPACING_MM, SIZE, propagated)
+        cuts = cut(training, sides[0], settings.shard_spacing_mm, settings.shard_kind.size, propagated)
         self._pool = _MixedPool(self._pool, cuts, settings.corrected)
         self._held = cut(held_out, sides[1], settings.spacing_mm, settings.size, propagated)
         self._check = self._synthetic_check()

@@ -7,6 +7,7 @@ So a run that was killed at any moment goes on from its last checkpoint to the s
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import sys
@@ -52,8 +53,7 @@ def train(recipe: Recipe, folder: Path, *, progress: Callable[[Progress], None] 
     """
     settings = recipe.settings
     device = torch.device(torch_device(torch, settings.device))
-    with locked_folder(folder) as folder:
-        _prepare(settings.threads, device)
+    with locked_folder(folder) as folder, _prepared(settings.threads, device):
         torch.manual_seed(settings.seed)
         net = recipe.network().to(device)
         state = RunState(net, recipe.optimiser(net), copy.deepcopy(net) if settings.average else None)
@@ -64,12 +64,26 @@ def train(recipe: Recipe, folder: Path, *, progress: Callable[[Progress], None] 
         return recipe.finish(_chosen(recipe, state).cpu().eval(), folder)
 
 
-def _prepare(threads: int, device: torch.device) -> None:
+@contextlib.contextmanager
+def _prepared(threads: int, device: torch.device) -> Iterator[None]:
+    """torch as training wants it, and as it was afterwards: a run may be one task of a program that does others."""
+    cudnn = torch.backends.cudnn
+    before = torch.get_num_threads(), _flushes_denormal(), cudnn.benchmark, cudnn.deterministic
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     if device.type == "cuda":
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
+        cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_flush_denormal(before[1])
+        cudnn.benchmark, cudnn.deterministic = before[2:]
+
+
+def _flushes_denormal() -> bool:
+    """Whether numbers under the least normal one become 0 here; torch does not say."""
+    return bool(torch.tensor(1e-310, dtype=torch.float64) * 0.5 == 0)
 
 
 def _run(
