@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ MIN_VALVE_MM = 10.0
 _BATCH = 8
 _SAMPLED_FRAMES = 6
 _LARGEST = 256
+#: landmarks that decide where the window lies are at least so many pixels inside it
+_MARGIN = 12
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,27 @@ class _Reading:
     spacing: np.ndarray
     scores: Mapping[str, float]
     other: float | None
+
+
+def _middle(places: np.ndarray, weights: np.ndarray, room: np.ndarray) -> np.ndarray | None:
+    """The middle (2,) between the outermost of the landmarks that fit together into `room` (2,) pixels: of all such
+    sets the one with the most weight, so that a maximum far from the heart does not pull. None where nothing is there.
+
+    places (T, L, 2), weights (T, L), 0 where a landmark is not seen.
+    """
+    seen = np.flatnonzero(weights.sum(0))
+    apart = np.linalg.norm(places[:, None] - places[None], axis=-1)  # of frames, for each landmark
+    typical = (apart * weights[None]).sum(1)
+    typical[weights == 0] = np.inf
+    place, weight = places[typical.argmin(0), np.arange(len(typical[0]))], weights.sum(0)
+    best, most = None, 0.0
+    for count in range(len(seen), 0, -1):
+        for chosen in itertools.combinations(seen, count):
+            low, high = place[list(chosen)].min(0), place[list(chosen)].max(0)
+            total = float(weight[list(chosen)].sum())
+            if total > most and (high - low <= room).all():
+                best, most = (low + high) / 2, total
+    return best
 
 
 class HeatmapDetector:
@@ -175,13 +199,8 @@ class HeatmapDetector:
         columns = self._columns(view or max(scores, key=scores.get), apex=True)
         weight = look.peaks[0][:, columns]
         weight = np.where(weight > self._presence, weight, 0)
-        found = weight.sum(0) > 0
-        if not found.any():
-            return near
-        places = wide.undo_positions(look.positions[0][:, columns])
-        means = (places * weight[..., None]).sum(0)[found] / weight.sum(0)[found, None]
-        # the middle between the outermost, valves and apex: all are to lie well inside
-        return self._window(spacing, (means.min(0) + means.max(0)) / 2, self.size, mirrored)
+        centre = _middle(look.positions[0][:, columns], weight, np.array(self.size) - 2 * _MARGIN)
+        return near if centre is None else self._window(spacing, wide.undo_positions(centre), self.size, mirrored)
 
     def _look(
         self,
