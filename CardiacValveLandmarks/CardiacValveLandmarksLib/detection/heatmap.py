@@ -35,8 +35,8 @@ MIN_VALVE_MM = 10.0
 _BATCH = 8
 _SAMPLED_FRAMES = 6
 _LARGEST = 256
-#: landmarks that decide where the window lies are at least so many pixels inside it
-_MARGIN = 12
+#: valve points and apex of one heart lie within this (mm) of one another along either axis of an image
+HEART_MM = 175.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class _Reading:
 
 
 def _middle(places: np.ndarray, weights: np.ndarray, room: np.ndarray) -> np.ndarray | None:
-    """The middle (2,) between the outermost of the landmarks that fit together into `room` (2,) pixels: of all such
+    """The middle (2,) between the outermost of the landmarks that lie together within `room` (2,) pixels: of all such
     sets the one with the most weight, so that a maximum far from the heart does not pull. None where nothing is there.
 
     places (T, L, 2), weights (T, L), 0 where a landmark is not seen.
@@ -199,7 +199,8 @@ class HeatmapDetector:
         columns = self._columns(view or max(scores, key=scores.get), apex=True)
         weight = look.peaks[0][:, columns]
         weight = np.where(weight > self._presence, weight, 0)
-        centre = _middle(look.positions[0][:, columns], weight, np.array(self.size) - 2 * _MARGIN)
+        room = np.minimum(self.size, HEART_MM / self._pixel_mm(wide))
+        centre = _middle(look.positions[0][:, columns], weight, room)
         return near if centre is None else self._window(spacing, wide.undo_positions(centre), self.size, mirrored)
 
     def _look(
