@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -307,12 +307,23 @@ def run_all(names: list[str], options: argparse.Namespace) -> None:
         for name in waiting:
             while sum(process.poll() is None for process in running) >= options.at_once:
                 time.sleep(0.5)
+                _complain(made, running)
             running.append(subprocess.Popen([*command, name, *given]))
-        for future in made:
-            future.result()
+        while not all(future.done() for future in made):
+            time.sleep(0.5)
+            _complain(made, running)
         failed = [process.args for process in running if process.wait()]
     if failed:
         raise SystemExit(f"failed: {failed}")
+
+
+def _complain(made: list[Future], running: list[subprocess.Popen]) -> None:
+    """Raise what went wrong in making images; nobody would wait for them in vain."""
+    for future in made:
+        if future.done() and (error := future.exception()):
+            for process in running:
+                process.kill()
+            raise error
 
 
 def table(options: argparse.Namespace) -> None:
@@ -321,7 +332,9 @@ def table(options: argparse.Namespace) -> None:
         for name in VARIANTS
         if (options.folder / name / "figures.json").exists()
     ]
-    sets = list(rows[0][1])
+    if not rows:
+        raise SystemExit(f"{options.folder}: no variant was measured here yet.")
+    sets = [name for name in (*SETS, "biv-me") if all(name in figures for _, figures in rows)]
     print("| mean / median / 95 %, mm | " + " | ".join(sets) + " |\n|---" + "|---" * len(sets) + "|")
     for what, figures in rows:
         cells = [f"{figures[s]['mean']:.2f} / {figures[s]['median']:.2f} / {figures[s]['q95']:.1f}" for s in sets]

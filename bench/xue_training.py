@@ -4,8 +4,8 @@
     python bench/xue_training.py FOLDER --published [--device cuda] [--workers 8] [cine] ...
 
 trains on the synthetic heart and measures on 15 patients of another seed: at a size for a minute of one core, or at the
-published one (400 x 400 pixels of 1 mm, every setting as published but for the number of images and epochs), which
-needs a GPU. A run goes on where it was stopped.
+published one (400 x 400 pixels of 1 mm, every setting as published but for the number of images and epochs, and
+mixed precision), which needs a GPU. A run goes on where it was stopped.
 """
 
 import argparse
@@ -90,11 +90,12 @@ def main():
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_intermixed_args()
     common, cine = SMALL, CINE[options.published]
+    folder = options.folder / ("published" if options.published else "small")
     if options.published:
         export = "onnx" if options.device == "cpu" else "torchscript"
         common = {**PUBLISHED, "device": options.device, "workers": options.workers, "export": export}
     other = {"points": "lax", "sequence": "LGE", **OTHER}
-    transfer = {**other, "init": str(options.folder / "cine" / "weights.pt"), "learning_rate": 5e-4}
+    transfer = {**other, "init": str(folder / "cine" / "weights.pt"), "learning_rate": 5e-4}
     runs = {
         "cine": ({"points": "lax", **cine}, ("cine", "LGE", "T1")),
         "lge": (transfer, ("LGE",)),
@@ -105,7 +106,7 @@ def main():
     for name, (settings, sequences) in runs.items():
         if options.parts and name not in options.parts:
             continue
-        model, seconds = run(options.folder, name, common, settings)
+        model, seconds = run(folder, name, common, settings)
         for sequence in sequences:
             values, lines = measure(model, sequence, options.device)
             text = ", ".join(f"{key} {value:.3g}" for key, value in values.items())

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from CardiacValveLandmarksLib.training.calibrate import fit_decision
+from CardiacValveLandmarksLib.training.calibrate import collect, fit_decision
 
 
 def test_decision_is_calibrated():
@@ -29,3 +29,10 @@ def test_decision_is_calibrated():
     for low in (0.2, 0.5, 0.8):
         group = used & (stated >= low) & (stated < low + 0.2)
         assert abs(stated[group].mean() - near[group].mean()) < 0.08
+
+
+def test_what_is_collected_does_not_depend_on_how_many_processes_do_it():
+    one, two = (collect("phantom-heatmap", 2, frames=1, processes=count) for count in (1, 5))
+    assert one.keys() == two.keys()
+    for name, values in one.items():
+        np.testing.assert_allclose(np.sort(values), np.sort(two[name]), atol=1e-4)

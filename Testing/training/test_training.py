@@ -73,10 +73,38 @@ def test_augmentation_on_the_device_sees_the_same_images_and_labels(shards, tmp_
     recipe = TrainingRecipe(replace(given, augment_on_device=True), tmp_path)
     raw = recipe.batch(3)
     assert raw["images"].shape[-1] == 160 and by_worker["images"].shape[-1] == given.size
-    turned = recipe._augmented(raw)
+    turned = recipe.on_device(raw)
     assert turned.keys() == by_worker.keys()
     for name, value in by_worker.items():
         torch.testing.assert_close(turned[name], value, rtol=0, atol=0, equal_nan=True)
+
+
+def test_a_run_that_augments_on_the_device_is_the_same_run_on_a_cpu(shards, tmp_path):
+    given = replace(SMALL, shards_folder=str(shards), steps=2)
+    weights = []
+    for name, on_device in (("worker", False), ("device", True)):
+        recipe = TrainingRecipe(replace(given, augment_on_device=on_device), tmp_path / name)
+        train(recipe, tmp_path / name)
+        weights.append(torch.load(tmp_path / name / "weights.pt", weights_only=True))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_restyling_is_part_of_a_batch(shards, tmp_path):
+    given = replace(SMALL, shards_folder=str(shards), batch=16)
+    plain, restyled = (TrainingRecipe(replace(given, restyle=share), tmp_path).batch(1) for share in (0.0, 1.0))
+    assert torch.equal(plain["classes"], restyled["classes"])
+    assert not torch.allclose(plain["images"], restyled["images"], atol=0.2)
+
+
+def test_the_networks_pixels_are_those_of_its_spacing(shards, tmp_path):
+    given = replace(SMALL, shards_folder=str(shards), bend=0.0, batch=16, mirrored=0.0, wrongly_told=0.0)
+    coarse, fine = (
+        TrainingRecipe(replace(given, spacing_mm=mm), tmp_path).batch(1)["landmarks"].diff(dim=1).norm(dim=-1)
+        for mm in (2.0, 1.6)
+    )
+    both = coarse.isfinite() & fine.isfinite()
+    assert both.sum() > 10
+    torch.testing.assert_close(fine[both], coarse[both] * 1.25, rtol=1e-4, atol=1e-4)
 
 
 def test_finer_shards_show_the_same_patients(tmp_path):
@@ -237,6 +265,8 @@ def test_the_pool_is_whole_whatever_the_steps_on_a_batch(shards, tmp_path):
         {"size": 100},
         {"sigma": 0.0},
         {"spacing_mm": 0.0},
+        {"shard_spacing_mm": 15.0},
+        {"restyle": 1.1},
         {"warm_up": -1},
         {"view_told": 1.7},
         {"strange": -0.1},

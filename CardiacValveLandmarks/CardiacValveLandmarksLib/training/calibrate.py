@@ -51,6 +51,7 @@ def collect(
 
     Every fourth cine is a plane that is none of the views, with a view stated wrongly: nothing is there.
     """
+    processes = min(processes, studies)
     shares = [range(number, studies, processes) for number in range(processes)]
     if processes == 1:
         parts = [_collect(model, kinds, first_seed, frames, shares[0])]

@@ -27,7 +27,7 @@ from .augment import rescale
 from .corrections import CorrectedCine, label_weights
 from .recipes import waited_enough
 from .recipes.synthetic_heatmap import SyntheticHeatmapSettings, TrainingRecipe
-from .synthetic import OTHER, SIZE, SPACING_MM, read_shard, write_shard
+from .synthetic import OTHER, ShardKind, read_shard, write_shard
 
 #: synthetic images that say what is forgotten: a shard no training draws from
 _CHECK_SEED, _CHECK_IMAGES = 990_001, 64
@@ -45,7 +45,7 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     much more a difference from the base model's answer on the latter counts than an error on the former. patience:
     after so many validations in a row without a better one the run ends. Frames are drawn as often as their labels
     count (corrections.label_weights). What a run begins with (init), spacing_mm and size are the model's.
-    shard_spacing_mm: of the corrected cines' images too, as fine as most are acquired."""
+    shard_spacing_mm: of the corrected cines' images too, as fine as most are acquired; no finer than the model's."""
 
     seed: int = 1
     steps: int = 120
@@ -126,7 +126,7 @@ def _as_the_model(settings: HeatmapFinetuneSettings, spec: ModelSpec) -> Heatmap
     for name, value in model.items():
         given = getattr(settings, name)
         settings.require(name, given in (value, getattr(type(settings), name)), f"{value}, {spec.id}'s")
-    return replace(settings, **model)
+    return replace(settings, **model, shard_spacing_mm=max(settings.shard_spacing_mm, spec.input.spacing_mm))
 
 
 class _MixedPool:
@@ -205,10 +205,11 @@ class HeatmapFinetune(TrainingRecipe):
         self._before = {name: self._error(torch_network(spec), cuts) for name, cuts in self._sets().items()}
 
     def _synthetic_check(self) -> Cuts:
-        shard = read_shard(write_shard(self._pool.synthetic.folder, _CHECK_SEED, 0, _CHECK_IMAGES))
-        views, middle = shard.classes < OTHER, ((SIZE - 1) / 2,) * 2
-        step = self.settings.spacing_mm / SPACING_MM
-        window = Window((SIZE, SIZE), middle, (step, step), (self.settings.size,) * 2)
+        kind = ShardKind(spacing_mm=self.settings.shard_spacing_mm)
+        shard = read_shard(write_shard(self._pool.synthetic.folder, _CHECK_SEED, 0, _CHECK_IMAGES, kind))
+        views, middle = shard.classes < OTHER, ((kind.size - 1) / 2,) * 2
+        step = self.settings.spacing_mm / kind.spacing_mm
+        window = Window((kind.size, kind.size), middle, (step, step), (self.settings.size,) * 2)
         images, landmarks = window.images(shard.images[views]), _inside(shard.landmarks[views], window)
         return Cuts(images, landmarks, shard.classes[views], np.full(len(images), 1 / len(images)))
 

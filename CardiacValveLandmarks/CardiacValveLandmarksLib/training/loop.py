@@ -74,7 +74,8 @@ def _prepared(threads: int, device: torch.device) -> Iterator[None]:
     if device.type == "cuda":
         cudnn.benchmark, cudnn.deterministic = False, True
     try:
-        yield
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
     finally:
         torch.set_num_threads(before[0])
         torch.set_flush_denormal(before[1])
@@ -176,7 +177,7 @@ def _batches(recipe: Recipe, start: int, device: torch.device) -> Iterator[tuple
     for number, batch in zip(numbers, loader, strict=True):
         if isinstance(batch, CvlError):
             raise batch
-        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        batch = recipe.on_device({name: value.to(device, non_blocking=True) for name, value in batch.items()})
         for step in range(
             max(start, number * settings.substeps), min((number + 1) * settings.substeps, settings.steps)
         ):

@@ -48,6 +48,10 @@ class Recipe(ABC):
         """Batch `number`, on the CPU: a function of the settings, the data and the number alone, so that a stopped run
         can go on. Numbers rise within a process. Called in another process, unless settings.workers is 0."""
 
+    def on_device(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What is left to do to a batch once it is on the settings' device, a function of the batch alone; nothing."""
+        return batch
+
     @abstractmethod
     def losses(self, net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weighted terms of the loss, by the names they are logged under; the loop adds them up. net is in training

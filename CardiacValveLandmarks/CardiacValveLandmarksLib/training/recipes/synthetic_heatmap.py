@@ -29,14 +29,15 @@ from . import Recipe
 @dataclass(frozen=True)
 class SyntheticHeatmapSettings(LoopSettings):
     """shards: of 256 images. first_shards: the pool a run starts with; it grows evenly to `shards` over the first 60 %.
-    size, sigma: in pixels. spacing_mm: the pixel spacing the network is for. shard_spacing_mm: that of the shards.
+    size, sigma: in pixels. spacing_mm: the pixel spacing the network is for. shard_spacing_mm: that of the shards, not
+    much finer: they are sampled, not averaged.
     warm_up: steps in which the rate rises; then it falls as a cosine. view_told: share of images whose view the network
     is told; wrongly_told: share told a wrong one; mirrored: share of mirror images; bend: pixels, SD at the nodes of
     the smooth deformation.
     strange: share of the images with a contrast from beyond the usual range of the training (training/synthetic.py).
     restyle: share given random intensities and textures (training/augment.py, random_style).
     augment_on_device: images are turned and recoloured where the network is, not by the workers: for a GPU, which
-    would wait for them. Other random numbers, so another run.
+    would wait for them. Other random numbers on each kind of device, so another run.
     init: weights.pt or model.onnx of an earlier run, or a model's id, to begin with; "": from nothing.
     shards_folder: where shards are kept, "": beside the checkpoint. wait_for_shards: another process makes them.
     """
@@ -76,8 +77,9 @@ class SyntheticHeatmapSettings(LoopSettings):
         super().__post_init__()
         self.require("first_shards", 1 <= self.first_shards <= self.shards, f"from 1 to {self.shards}, all shards")
         self.require("size", self.size >= 32 and self.size % 16 == 0, "a multiple of 16, at least 32")
-        for name in ("spacing_mm", "shard_spacing_mm", "sigma"):
-            self.require(name, getattr(self, name) > 0, "more than 0")
+        for name in ("spacing_mm", "shard_spacing_mm"):
+            self.require(name, 0.5 <= getattr(self, name) <= 5, "from 0.5 to 5")
+        self.require("sigma", self.sigma > 0, "more than 0")
         for name in ("warm_up", "bend"):
             self.require(name, getattr(self, name) >= 0, "0 or more")
         for name in ("view_told", "wrongly_told", "mirrored", "strange", "restyle"):
@@ -159,13 +161,16 @@ class TrainingRecipe(Recipe):
         landmarks[mirror | ~real | (say & wrong)] = torch.nan
         classes = torch.where(mirror & real, MIRRORED, classes)
         batch = {"images": images, "told": told, "landmarks": landmarks, "classes": classes}
-        raw = {**batch, "mirror": mirror, "seed": torch.full((settings.batch,), seed)}
+        raw = {**batch, "mirror": mirror, "seed": torch.tensor(seed)}
         return raw if settings.augment_on_device else self._augmented(raw)
+
+    def on_device(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return self._augmented(batch) if self.settings.augment_on_device else batch
 
     def _augmented(self, raw: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         settings = self.settings
         batch = {name: value for name, value in raw.items() if name not in ("mirror", "seed")}
-        generator = torch.Generator(raw["images"].device).manual_seed(int(raw["seed"][0]))
+        generator = torch.Generator(raw["images"].device).manual_seed(int(raw["seed"]))
         images, landmarks = random_affine(
             raw["images"].float(),
             raw["landmarks"],
@@ -188,8 +193,6 @@ class TrainingRecipe(Recipe):
         return settings.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / settings.steps)) + 1e-6
 
     def losses(self, net: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        if "seed" in batch:
-            batch = self._augmented(batch)
         with self.precision():
             logits, views = net.coarse(batch["images"].to(memory_format=torch.channels_last), batch["told"])
         targets = gaussian_targets((batch["landmarks"] - 0.5) / 2, logits.shape[-2:], self.settings.sigma / 2)

@@ -123,9 +123,12 @@ class TrainingRecipe(Recipe):
         self._synthetic_only = is_synthetic_only(settings)
         self.training, self.validation = _data(settings)
         self._check_points()
-        # estimated once, by whichever process needs one first; NaN until then
-        coarse = coarse_shape((settings.size, settings.size), settings.spacing_mm)
-        self._gains = torch.full((len(self.training), *coarse), torch.nan).share_memory_()
+        if settings.coil_correction:
+            # estimated once, by whichever process needs one first; NaN until then
+            coarse = coarse_shape((settings.size, settings.size), settings.spacing_mm)
+            self._gains = torch.full((len(self.training), *coarse), torch.nan)
+            if settings.workers:
+                self._gains.share_memory_()
         self._groups = [np.arange(len(self.training))]
         if settings.view_batches:
             groups = np.array(self.training.groups)
