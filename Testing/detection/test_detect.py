@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from CardiacValveLandmarksLib.detection import Cancelled, detect
 from CardiacValveLandmarksLib.detection.files import read_landmarks, to_json, write_csv, write_json, write_markups
-from CardiacValveLandmarksLib.detection.heatmap import _middle
+from CardiacValveLandmarksLib.detection.heart_window import middle_of_heart
 from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError
 from CardiacValveLandmarksLib.landmarks import VIEWS, Provenance, in_view
 from CardiacValveLandmarksLib.models.sampling import Window
@@ -62,12 +62,12 @@ def test_a_maximum_far_from_the_heart_does_not_move_the_window():
     """On a real 4CH the whole image had a tricuspid point in a corner in two of three frames."""
     heart = np.array([[114.0, 105], [100, 132], [122, 102], [144, 86], [174, 144]])
     places, weights = np.repeat(heart[None], 3, axis=0), np.full((3, 5), 0.7)
-    np.testing.assert_allclose(_middle(places, weights, np.array([120, 120])), [137, 115])
+    np.testing.assert_allclose(middle_of_heart(places, weights, np.array([120, 120])), [137, 115])
     places[[0, 2], 3] = [35, 238]  # and not between the corner and the heart
-    np.testing.assert_allclose(_middle(places, weights, np.array([120, 120])), [137, 123])
+    np.testing.assert_allclose(middle_of_heart(places, weights, np.array([120, 120])), [137, 123])
     places[0, 0], weights[0, 0] = [10, 10], 0  # not seen
-    np.testing.assert_allclose(_middle(places, weights, np.array([120, 120])), [137, 123])
-    assert _middle(places, 0 * weights, np.array([120, 120])) is None
+    np.testing.assert_allclose(middle_of_heart(places, weights, np.array([120, 120])), [137, 123])
+    assert middle_of_heart(places, 0 * weights, np.array([120, 120])) is None
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from ..models.spec import ModelSpec
 from ..models.symmetries import IDENTITY, SETS, Symmetry
 from ..orientation import handedness
 from .beat_path import beat_path
+from .heart_window import HEART_MM, middle_of_heart
 from .result import VIEW_CONFIDENCE, Cancel, Found, Progress
 
 #: pixel spacings (mm) that are tried where a file states none
@@ -35,8 +35,6 @@ MIN_VALVE_MM = 10.0
 _BATCH = 8
 _SAMPLED_FRAMES = 6
 _LARGEST = 256
-#: valve points and apex of one heart lie within this (mm) of one another along either axis of an image
-HEART_MM = 175.0
 
 
 @dataclass(frozen=True)
@@ -59,27 +57,6 @@ class _Reading:
     spacing: np.ndarray
     scores: Mapping[str, float]
     other: float | None
-
-
-def _middle(places: np.ndarray, weights: np.ndarray, room: np.ndarray) -> np.ndarray | None:
-    """The middle (2,) between the outermost of the landmarks that lie together within `room` (2,) pixels: of all such
-    sets the one with the most weight, so that a maximum far from the heart does not pull. None where nothing is there.
-
-    places (T, L, 2), weights (T, L), 0 where a landmark is not seen.
-    """
-    seen = np.flatnonzero(weights.sum(0))
-    apart = np.linalg.norm(places[:, None] - places[None], axis=-1)  # of frames, for each landmark
-    typical = (apart * weights[None]).sum(1)
-    typical[weights == 0] = np.inf
-    place, weight = places[typical.argmin(0), np.arange(len(typical[0]))], weights.sum(0)
-    best, most = None, 0.0
-    for count in range(len(seen), 0, -1):
-        for chosen in itertools.combinations(seen, count):
-            low, high = place[list(chosen)].min(0), place[list(chosen)].max(0)
-            total = float(weight[list(chosen)].sum())
-            if total > most and (high - low <= room).all():
-                best, most = (low + high) / 2, total
-    return best
 
 
 class HeatmapDetector:
@@ -200,7 +177,7 @@ class HeatmapDetector:
         weight = look.peaks[0][:, columns]
         weight = np.where(weight > self._presence, weight, 0)
         room = np.minimum(self.size, HEART_MM / self._pixel_mm(wide))
-        centre = _middle(look.positions[0][:, columns], weight, room)
+        centre = middle_of_heart(look.positions[0][:, columns], weight, room)
         return near if centre is None else self._window(spacing, wide.undo_positions(centre), self.size, mirrored)
 
     def _look(

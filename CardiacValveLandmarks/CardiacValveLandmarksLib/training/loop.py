@@ -200,14 +200,9 @@ def _average(state: RunState, decay: float) -> None:
     if state.average is None:
         return
     keep = min(decay, state.step / (state.step + 9))
-    pairs = list(zip(state.average.state_dict().values(), state.net.state_dict().values(), strict=True))
     with torch.no_grad():
-        torch._foreach_lerp_(
-            *map(list, zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)), 1 - keep
-        )
-        for mean, value in pairs:
-            if not mean.is_floating_point():
-                mean.copy_(value)
+        for mean, value in zip(state.average.state_dict().values(), state.net.state_dict().values(), strict=True):
+            mean.lerp_(value, 1 - keep) if mean.is_floating_point() else mean.copy_(value)
 
 
 def _validate(recipe: Recipe, state: RunState, log: RunLog) -> None:
