@@ -70,6 +70,19 @@ def test_a_maximum_far_from_the_heart_does_not_move_the_window():
     assert middle_of_heart(places, 0 * weights, np.array([120, 120])) is None
 
 
+def test_a_heart_far_from_the_middle_of_a_large_image_is_found(study, results):
+    cine, found = study.item("4CH").cine, results["4CH"]
+    added = np.array([260, 60])  # 390 and 90 mm of nothing on one side
+    frames = np.pad(cine.frames, ((0, 0), (added[0], 0), (added[1], 0)))
+    corner = cine.geometry.to_patient(-added)
+    geometry = type(cine.geometry)(corner, cine.geometry.axis0, cine.geometry.axis1, cine.geometry.thickness)
+    again = detect(cine.replace(frames=frames, geometry=geometry))
+    assert again.view == "4CH"
+    gaps = np.linalg.norm(again.landmarks.positions - added - found.landmarks.positions, axis=-1) * cine.spacing[0]
+    assert np.nanmax(gaps) < 2.0
+    assert (again.landmarks.present == found.landmarks.present).all()
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_handedness_does_not_matter(view):
     """The mirrored image of the same plane gives the same points in the patient."""

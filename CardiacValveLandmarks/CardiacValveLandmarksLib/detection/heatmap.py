@@ -34,7 +34,8 @@ MIN_FRAMES_FOR_PATH = 5
 MIN_VALVE_MM = 10.0
 _BATCH = 8
 _SAMPLED_FRAMES = 6
-_LARGEST = 256
+#: of the whole image no more than this (pixels of the model) is searched for the heart; 464 mm with the built-in one
+_LARGEST = 320
 
 
 @dataclass(frozen=True)
