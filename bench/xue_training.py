@@ -43,12 +43,12 @@ CINE, OTHER = ({"synthetic": 30, "epochs": 25}, {"synthetic": 100, "epochs": 20}
 
 def run(folder, name, common, settings):
     """The model of a run and the seconds it took (0 where it was there already)."""
-    cls = XueSettings(**{**common, **settings})
-    done = folder / name / ("model.onnx" if cls.export == "onnx" else "model.ts")
+    chosen = XueSettings(**{**common, **settings})
+    done = folder / name / ("model.onnx" if chosen.export == "onnx" else "model.ts")
     if done.exists():
         return done, 0.0
     began = time.perf_counter()
-    model = train(TrainingRecipe(cls, folder / name), folder / name, progress=say)
+    model = train(TrainingRecipe(chosen, folder / name), folder / name, progress=say)
     return model, time.perf_counter() - began
 
 

@@ -85,9 +85,8 @@ def training_image(
         thickness=rng.uniform(5, 9),
     )
     width = rng.uniform(0.7, 1.7)
-    if (
-        shard_kind.strange and rng.random() < shard_kind.strange
-    ):  # without it no number is drawn: shards stay what they were
+    # without strange contrasts no number is drawn: shards stay what they were
+    if shard_kind.strange and rng.random() < shard_kind.strange:
         width = rng.uniform(*_STRANGE)
     contrast = Contrast.sample(rng, width, free=rng.random() < 0.35)
     image = Slice(patient, geometry, (size, size), contrast, through_plane=2).render(phase, rng)
