@@ -13,18 +13,19 @@ def test_decision_is_calibrated():
     n = 6000
     there = rng.random(n) < 0.7
     peak = np.where(there, rng.beta(6, 3, n), rng.beta(1, 12, n))
-    spread = rng.gamma(2, 2, n)
-    near = rng.random(n) < 1 / (1 + np.exp(-(0.5 + 3 * peak - 0.4 * spread)))
+    spread, shift = rng.gamma(2, 2, n), rng.gamma(1, 2, n)
+    near = rng.random(n) < 1 / (1 + np.exp(-(1.0 + 3 * peak - 0.4 * spread - 0.3 * shift)))
     error = np.where(there, np.where(near, 2.0, 9.0), np.nan)
     is_view = rng.random(400) < 0.5
     score = np.where(is_view, rng.beta(9, 2, 400), rng.beta(2, 9, 400))
-    drawn = {"peak": peak, "spread": spread, "error": error, "score": score, "is_view": is_view}
+    signs = np.column_stack([peak, spread, shift])
+    drawn = {"signs": signs, "error": error, "score": score, "is_view": is_view}
     decision = fit_decision(drawn, drawn)
     assert (peak[there] >= decision.presence).mean() >= 0.998 and (score[is_view] >= decision.view).mean() >= 0.99
     assert (peak[there] >= decision.presence + 0.05).mean() < 0.999
-    a, b, c = decision.confidence
-    assert b > 0 > c
-    stated = 1 / (1 + np.exp(-(a + b * peak + c * spread)))
+    constant, *weights = decision.confidence
+    assert weights[0] > 0 > max(weights[1:])
+    stated = 1 / (1 + np.exp(-(constant + signs @ weights)))
     used = there & (peak >= decision.presence)
     for low in (0.2, 0.5, 0.8):
         group = used & (stated >= low) & (stated < low + 0.2)

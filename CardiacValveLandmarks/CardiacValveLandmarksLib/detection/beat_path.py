@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+#: a beat has at least so many
+MIN_FRAMES = 5
 #: maxima that are kept in each frame, and of the mean over the beat, which stands in where a frame shows none
 _CANDIDATES, _MEAN_CANDIDATES = 5, 3
 #: usual displacement from frame to frame, mm a beat divided by the frames of it: the fastest hinge of the synthetic

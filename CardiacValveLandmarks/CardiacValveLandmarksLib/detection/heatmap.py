@@ -17,8 +17,9 @@ from ..models.sampling import Window, pixel_mm
 from ..models.spec import ModelSpec
 from ..models.symmetries import IDENTITY, SETS, Symmetry
 from ..orientation import handedness
-from .beat_path import beat_path
+from .beat_path import MIN_FRAMES, beat_path
 from .heart_window import HEART_MM, middle_of_heart
+from .image_motion import follow_motion
 from .result import VIEW_CONFIDENCE, Cancel, Found, Progress
 
 #: pixel spacings (mm) that are tried where a file states none
@@ -29,7 +30,6 @@ CONSENSUS_MM = 8.0
 SPREAD_REACH_MM = 20.0
 #: no landmark is further from its path through the beat (beat_path.py) than this (mm)
 REACH_MM = 10.0
-MIN_FRAMES_FOR_PATH = 5
 #: two points of one valve closer than this (mm) cannot both be right
 MIN_VALVE_MM = 10.0
 _BATCH = 8
@@ -282,21 +282,25 @@ class HeatmapDetector:
         mean = (look.positions * weights).sum(0) / np.maximum(total, 1e-9)
         place = np.where(total > 0, mean, mean_maps.positions)
         spread_mm = spread(look.maps, place, SPREAD_REACH_MM / pixel_mm) * pixel_mm
-        certainty = self._certainty(mean_maps.peak, spread_mm)
-        positions = np.full((frames, N_LANDMARKS, 2), np.nan)
-        strength, confidence = np.zeros((2, frames, N_LANDMARKS))
+        positions, spreads = np.full((frames, N_LANDMARKS, 2), np.nan), np.full((frames, N_LANDMARKS), np.nan)
+        strength = np.zeros((frames, N_LANDMARKS))
         positions[:, self._channels] = window.undo_positions(place)
         strength[:, self._channels] = mean_maps.peak
-        confidence[:, self._channels] = certainty
+        spreads[:, self._channels] = spread_mm
         shown = np.zeros(N_LANDMARKS, bool)
         shown[[landmark.index for landmark in in_view(view)]] = True
         present = (strength >= self._presence) & shown
         # outside the image there is nothing to see
         inside = (positions >= -0.5) & (positions <= np.array(self.cine.shape) - 0.5)
         present &= inside.all(-1)
-        self._doubt_short_valves(view, window, positions, present, confidence, warnings)
-        scatter = np.full((frames, N_LANDMARKS), np.nan)
-        scatter[:, self._channels] = spread_mm
+        spacing = self._spacing(window)
+        marked = np.where(present[..., None], positions, np.nan)
+        followed = follow_motion(self.cine.frames, spacing, marked, spreads)
+        moved_mm = np.where(present, np.linalg.norm((followed - marked) * spacing, axis=-1), 0.0)
+        positions = np.where(present[..., None], followed, positions)
+        signs = np.stack([strength, _over_the_beat(spreads, present), moved_mm], axis=-1)
+        confidence = np.nan_to_num(self._certainty(signs))
+        self._doubt_short_valves(view, spacing, positions, present, confidence, warnings)
         return Found(
             positions,
             strength,
@@ -304,18 +308,24 @@ class HeatmapDetector:
             view,
             scores,
             present,
-            spread_mm=scatter,
+            signs=signs,
             view_threshold=self._view_threshold,
             facts=facts,
             warnings=tuple(warnings),
         )
+
+    def _spacing(self, window: Window) -> np.ndarray:
+        """(2,) mm of the cine's pixels; where it is not known, as it was assumed for the model."""
+        if self.cine.spacing is not None:
+            return self.cine.spacing
+        return self._pixel_mm(window) / np.array(window.step)
 
     def _within_reach(self, maps: np.ndarray, pixel_mm: float) -> np.ndarray:
         """Heat-maps (T, C, S, S) with what lies further than REACH_MM from the landmark's path set to zero.
 
         A landmark does not jump, so a maximum elsewhere is another structure's.
         """
-        if len(maps) < MIN_FRAMES_FOR_PATH:
+        if len(maps) < MIN_FRAMES:
             return maps
         rows, columns = np.indices(maps.shape[-2:])
         limited = maps.copy()
@@ -324,17 +334,15 @@ class HeatmapDetector:
             limited[:, channel][np.hypot(rows - row, columns - column) > REACH_MM / pixel_mm] = 0
         return limited
 
-    def _certainty(self, peak: np.ndarray, spread_mm: np.ndarray) -> np.ndarray:
-        """Confidence in [0, 1] from the ensemble's peak and the spread of its heat-map about the point."""
+    def _certainty(self, signs: np.ndarray) -> np.ndarray:
+        """Confidence (...) in [0, 1] from the signs (..., 3) of `Found`; NaN where the model has no such landmark."""
         if self.spec.decision is None:
-            return np.clip(peak / 0.75, 0, 1)
-        a, b, c = self.spec.decision.confidence
-        return 1 / (1 + np.exp(-np.clip(a + b * peak + c * spread_mm, -30, 30)))
+            return np.clip(signs[..., 0] / 0.75, 0, 1)
+        constant, *weights = self.spec.decision.confidence
+        logit = constant + signs[..., : len(weights)] @ np.array(weights)
+        return 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
 
-    def _doubt_short_valves(self, view, window, positions, present, confidence, warnings) -> None:
-        spacing = self.cine.spacing
-        if spacing is None:  # as it was assumed for the model
-            spacing = self._pixel_mm(window) / np.array(window.step)
+    def _doubt_short_valves(self, view, spacing, positions, present, confidence, warnings) -> None:
         shown = [landmark for landmark in in_view(view) if landmark.valve]
         for first in shown:
             for second in shown:
@@ -348,3 +356,10 @@ class HeatmapDetector:
                             f"The two {first.valve} points are closer than {MIN_VALVE_MM:g} mm in {close.sum()} of "
                             f"{len(close)} frames: at least one of them is wrong there."
                         )
+
+
+def _over_the_beat(values: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """(T, L): each landmark's mean over the frames that show it; its own value where none does."""
+    count = present.sum(0)
+    mean = np.where(present, values, 0).sum(0) / np.maximum(count, 1)
+    return np.where(count > 0, mean, values)

@@ -25,7 +25,8 @@ class Found:
     strength: (T, 11) in [0, 1], evidence that the landmark is there. confidence: (T, 11) in [0, 1].
     view_scores: view -> [0, 1]. present: (T, 11) bool by the model's own rule, for the landmarks of `view` alone.
     raw_points: (T, 10, 2) the published network's own output without an ensemble, else None.
-    spread_mm: (T, 11) RMS distance of the ensemble's heat-map from the position, for calibration, or None.
+    signs: (T, 11, 3) what confidence is told from, for calibration, or None: strength; RMS distance (mm) of the ensemble's
+    heat-map from its maximum, mean over the beat; how far (mm) the image's motion moved the point.
     view_threshold: the score from which a view is recognised.
     facts: settings that were decided on the way, for provenance. warnings: in plain words.
     """
@@ -37,7 +38,7 @@ class Found:
     view_scores: Mapping[str, float]
     present: np.ndarray
     raw_points: np.ndarray | None = None
-    spread_mm: np.ndarray | None = None
+    signs: np.ndarray | None = None
     view_threshold: float = VIEW_CONFIDENCE
     facts: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -42,13 +42,13 @@ class Decision:
     """How a heat-map model's answer is judged, calibrated on synthetic cines.
 
     presence: the ensemble's heat-map reaches this where the landmark is there. view: a view is recognised from this
-    score on. confidence: (a, b, c), the logistic
-    of a + b peak + c spread, spread in mm: the share of such points within 5 mm of the truth.
+    score on. confidence: (a, b, c, d), the logistic of a + b peak + c spread + d shift, spread and shift in mm (signs of
+    detection.result.Found): the share of such points within 5 mm of the truth. Models calibrated before have no d.
     """
 
     presence: float
     view: float
-    confidence: tuple[float, float, float]
+    confidence: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _is_decision(value: object) -> bool:
     return (
         all(isinstance(value[name], (int, float)) and 0 < value[name] < 1 for name in ("presence", "view"))
         and isinstance(numbers, list)
-        and len(numbers) == 3
+        and len(numbers) in (3, 4)
         and all(isinstance(number, (int, float)) for number in numbers)
     )
 

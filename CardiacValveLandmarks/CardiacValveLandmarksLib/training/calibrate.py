@@ -34,6 +34,8 @@ NEAR_MM = 5.0
 KEPT, KEPT_VIEWS = 0.999, 0.995
 
 
+#: of each cine: with fewer than a beat (detection.beat_path) neither path nor motion would be known, as they are in use
+FRAMES = 12
 #: (width of anatomy, width of contrast): see phantom.cines; training goes up to 1.7
 ORDINARY, HARD, OUTSIDE, FAR_OUTSIDE = (1.0, 0.8), (1.6, 1.6), (2.2, 2.2), (2.6, 3.2)
 
@@ -43,11 +45,11 @@ def collect(
     studies: int,
     kinds: tuple[tuple[float, float], ...] = (ORDINARY, HARD),
     first_seed: int = FIRST_SEED,
-    frames: int = 4,
+    frames: int = FRAMES,
     processes: int = 1,
 ) -> dict[str, np.ndarray]:
-    """Peak, spread (mm) and error (mm, NaN where the landmark is not there) of every landmark of the stated view;
-    and for each cine its best view score and whether it is that view (1, else 0).
+    """signs (n, 3) (detection.result.Found) and error (mm, NaN where the landmark is not there) of every landmark of the
+    stated view; and for each cine its best view score and whether it is that view (1, else 0).
 
     Every fourth cine is a plane that is none of the views, with a view stated wrongly: nothing is there.
     """
@@ -66,7 +68,7 @@ def _collect(
 ) -> dict[str, np.ndarray]:
     spec = resolve_model(model)
     engine = open_engine(spec.path, spec.architecture, threads=1, checksum=spec.checksum)
-    columns: dict[str, list[np.ndarray]] = {"peak": [], "spread": [], "error": [], "score": [], "is_view": []}
+    columns: dict[str, list[np.ndarray]] = {"signs": [], "error": [], "score": [], "is_view": []}
     for index in indices:
         width, contrast_width = kinds[index % len(kinds)]
         study = synthetic_study(
@@ -84,8 +86,7 @@ def _collect(
             columns["is_view"].append(np.array([likeliest == item.kind]))
             shown = view_mask(view)
             gap = np.linalg.norm((found.positions - item.truth.positions) * item.cine.spacing, axis=-1)
-            columns["peak"].append(found.strength[:, shown].ravel())
-            columns["spread"].append(found.spread_mm[:, shown].ravel())
+            columns["signs"].append(found.signs[:, shown].reshape(-1, found.signs.shape[-1]))
             columns["error"].append(gap[:, shown].ravel())
     return {name: np.concatenate(values) for name, values in columns.items()}
 
@@ -103,18 +104,18 @@ def fit_decision(known: dict[str, np.ndarray], outside: dict[str, np.ndarray]) -
     confidence: the logistic that best predicts an error under 5 mm outside the range, among the present above the
     threshold (maximum likelihood, light ridge).
     """
-    presence = _threshold(known["peak"], np.isfinite(known["error"]), KEPT)
+    presence = _threshold(known["signs"][:, 0], np.isfinite(known["error"]), KEPT)
     view = _threshold(known["score"], known["is_view"].astype(bool), KEPT_VIEWS)
-    peak, spread, error = outside["peak"], outside["spread"], outside["error"]
-    used = np.isfinite(error) & (peak >= presence)
-    features = np.column_stack([np.ones(used.sum()), peak[used], spread[used]])
+    signs, error = outside["signs"], outside["error"]
+    used = np.isfinite(error) & (signs[:, 0] >= presence)
+    features = np.column_stack([np.ones(used.sum()), signs[used]])
     near = error[used] <= NEAR_MM
 
     def cost(weights: np.ndarray) -> float:
         logit = features @ weights
         return float(np.logaddexp(0, np.where(near, -logit, logit)).sum() + 0.05 * (weights**2).sum())
 
-    fitted = optimize.minimize(cost, np.array([0.0, 2.0, -0.3]))
+    fitted = optimize.minimize(cost, np.array([0.0, 2.0, -0.3, -0.2]))
     return Decision(round(presence, 3), round(view, 3), tuple(round(float(value), 4) for value in fitted.x))
 
 
