@@ -25,8 +25,8 @@ class Found:
     strength: (T, 11) in [0, 1], evidence that the landmark is there. confidence: (T, 11) in [0, 1].
     view_scores: view -> [0, 1]. present: (T, 11) bool by the model's own rule, for the landmarks of `view` alone.
     raw_points: (T, 10, 2) the published network's own output without an ensemble, else None.
-    signs: (T, 11, 3) what confidence is told from, for calibration, or None: strength; RMS distance (mm) of the ensemble's
-    heat-map from its maximum, mean over the beat; how far (mm) the image's motion moved the point.
+    signs: (T, 11, 3) what confidence is told from, for calibration, or None: strength; RMS distance (mm) of the
+    ensemble's heat-map from its maximum, mean over the beat; how far (mm) the image's motion moved the point.
     view_threshold: the score from which a view is recognised.
     facts: settings that were decided on the way, for provenance. warnings: in plain words.
     """

@@ -42,8 +42,8 @@ class Decision:
     """How a heat-map model's answer is judged, calibrated on synthetic cines.
 
     presence: the ensemble's heat-map reaches this where the landmark is there. view: a view is recognised from this
-    score on. confidence: (a, b, c, d), the logistic of a + b peak + c spread + d shift, spread and shift in mm (signs of
-    detection.result.Found): the share of such points within 5 mm of the truth. Models calibrated before have no d.
+    score on. confidence: (a, b, c, d), the logistic of a + b peak + c spread + d shift, the latter in mm (the signs
+    of detection.result.Found): the share of such points within 5 mm of the truth. Models calibrated before have no d.
     """
 
     presence: float

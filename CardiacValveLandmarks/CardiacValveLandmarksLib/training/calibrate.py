@@ -48,8 +48,8 @@ def collect(
     frames: int = FRAMES,
     processes: int = 1,
 ) -> dict[str, np.ndarray]:
-    """signs (n, 3) (detection.result.Found) and error (mm, NaN where the landmark is not there) of every landmark of the
-    stated view; and for each cine its best view score and whether it is that view (1, else 0).
+    """signs (n, 3) (detection.result.Found) and error (mm, NaN where the landmark is not there) of every landmark of
+    the stated view; and for each cine its best view score and whether it is that view (1, else 0).
 
     Every fourth cine is a plane that is none of the views, with a view stated wrongly: nothing is there.
     """
