@@ -6,6 +6,8 @@ import numpy as np
 
 _PATCH_MM = 12.0
 _SEARCH_MM = 9.0
+#: finer pixels are thinned to about this (mm): a patch of them takes long and says no more
+_PIXEL_MM = 1.2
 #: below this the patch was not found again: it left the plane or has no texture
 _LOWEST_CORRELATION = 0.6
 
@@ -16,17 +18,21 @@ class PatchTracker:
     def __init__(self, frames: np.ndarray, spacing: np.ndarray) -> None:
         from scipy.ndimage import gaussian_filter
 
-        self._half = np.maximum(np.round(_PATCH_MM / np.asarray(spacing)).astype(int), 3)
-        self._reach = np.maximum(np.round(_SEARCH_MM / np.asarray(spacing)).astype(int), 2)
+        every = np.maximum(np.round(_PIXEL_MM / np.asarray(spacing)).astype(int), 1)
+        self._every, pixel = every, np.asarray(spacing) * every
+        self._half = np.maximum(np.round(_PATCH_MM / pixel).astype(int), 3)
+        self._reach = np.maximum(np.round(_SEARCH_MM / pixel).astype(int), 2)
         # beyond the border an image repeats its edge; no patch is lost there
         self._margin = self._half + self._reach + 2
-        smooth = gaussian_filter(np.asarray(frames, dtype=np.float64), (0, 0.7, 0.7))
+        smooth = gaussian_filter(np.asarray(frames, dtype=np.float64), (0, *(0.7 * every)))
+        smooth = smooth[:, :: every[0], :: every[1]]
         self._padded = np.pad(smooth, ((0, 0), (self._margin[0],) * 2, (self._margin[1],) * 2), mode="edge")
 
     def find(self, source: int, target: int, start: np.ndarray) -> np.ndarray | None:
         """(2,) pixels in frame `target` of what lies at `start`, a place in the image, in frame `source`; None where
         it is not found. Sought about `start`: a guess of where it went must not lead the search."""
         half, reach = self._half, self._reach
+        start = np.asarray(start) / self._every
         whole = np.round(start).astype(int)
         fraction = start - whole
         centre = whole + self._margin
@@ -54,7 +60,7 @@ class PatchTracker:
             curvature = line[0] - 2 * line[1] + line[2]
             if curvature < 0:
                 refined[axis] += 0.5 * (line[0] - line[2]) / curvature
-        return whole + fraction + refined - reach
+        return (whole + fraction + refined - reach) * self._every
 
 
 def _around(image: np.ndarray, centre: np.ndarray, half: np.ndarray) -> np.ndarray:

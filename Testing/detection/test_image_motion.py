@@ -5,7 +5,7 @@ import pytest
 from CardiacValveLandmarksLib.detection.image_motion import follow_motion
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter, shift
+from scipy.ndimage import gaussian_filter, shift, zoom
 
 FRAMES, SPACING = 20, np.array([1.5, 1.5])
 START = np.array([40.0, 45.0])
@@ -86,3 +86,14 @@ def test_a_doubtful_point_is_moved_further():
     certain = _errors(follow_motion(IMAGES, SPACING, marked, spreads))[6]
     spreads[6] = 8.0
     assert _errors(follow_motion(IMAGES, SPACING, marked, spreads))[6] < 0.7 * certain
+
+
+def test_finer_pixels_give_the_same_paths():
+    """They are thinned: half as large, twice as many."""
+    rng = np.random.default_rng(5)
+    marked = TRUTH[:, None] + rng.normal(0, 1.5, (FRAMES, 1, 2))
+    fine = zoom(IMAGES, (1, 2, 2), order=3, grid_mode=False)
+    scale = (np.array(fine.shape[1:]) - 1) / (np.array(IMAGES.shape[1:]) - 1)
+    found = follow_motion(IMAGES, SPACING, marked, CERTAIN)
+    again = follow_motion(fine, SPACING / scale, marked * scale, CERTAIN) / scale
+    assert np.linalg.norm((again - found) * SPACING, axis=-1).max() < 0.3
