@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError  # noqa: E402
 from CardiacValveLandmarksLib.training.checkpoint import RunState, load_checkpoint  # noqa: E402
 from CardiacValveLandmarksLib.training.loop import DivergedError, train  # noqa: E402
+from CardiacValveLandmarksLib.training.recipes import computes_bfloat16  # noqa: E402
 from tiny_recipe import TinySettings, TrainingRecipe, train_in_child  # noqa: E402
 
 
@@ -234,6 +235,25 @@ def test_mixed_precision(tmp_path):
     exact, mixed = run(tmp_path / "a"), run(tmp_path / "b", bfloat16=True)
     assert mixed["5.weight"].dtype == torch.float32
     assert 0 < (exact["5.weight"] - mixed["5.weight"]).abs().max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("instructions", "given", "mixed"),
+    [
+        ({"avx2": True, "avx512_bf16": False}, None, False),  # ten times slower than float32 there
+        ({"avx2": True, "avx512_bf16": True}, None, True),
+        ({"bf16": True}, None, True),  # ARM
+        ({}, True, True),
+        ({"avx512_bf16": True}, False, False),
+    ],
+)
+def test_mixed_precision_is_used_where_the_processor_has_it(tmp_path, monkeypatch, instructions, given, mixed):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+    computes_bfloat16.cache_clear()
+    try:
+        assert TrainingRecipe(TinySettings(bfloat16=given), tmp_path).mixed is mixed
+    finally:
+        computes_bfloat16.cache_clear()
 
 
 def test_tensorboard_is_written_or_asked_for(tmp_path):

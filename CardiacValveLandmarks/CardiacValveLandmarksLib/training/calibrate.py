@@ -34,8 +34,9 @@ NEAR_MM = 5.0
 KEPT, KEPT_VIEWS = 0.999, 0.995
 
 
-#: of each cine: with fewer than a beat (detection.beat_path) neither path nor motion would be known, as they are in use
-FRAMES = 12
+#: frames of a cine. Thresholds must hold for cines that are less than a beat too; confidence is told from a whole one,
+#: in which path and motion are known (detection.beat_path)
+FEW, WHOLE = 4, 12
 #: (width of anatomy, width of contrast): see phantom.cines; training goes up to 1.7
 ORDINARY, HARD, OUTSIDE, FAR_OUTSIDE = (1.0, 0.8), (1.6, 1.6), (2.2, 2.2), (2.6, 3.2)
 
@@ -45,7 +46,7 @@ def collect(
     studies: int,
     kinds: tuple[tuple[float, float], ...] = (ORDINARY, HARD),
     first_seed: int = FIRST_SEED,
-    frames: int = FRAMES,
+    frames: int = FEW,
     processes: int = 1,
 ) -> dict[str, np.ndarray]:
     """signs (n, 3) (detection.result.Found) and error (mm, NaN where the landmark is not there) of every landmark of
@@ -123,7 +124,7 @@ def main(arguments: list[str]) -> int:
     for model in arguments:
         cores = available_threads()
         known = collect(model, 120, processes=cores)
-        outside = collect(model, 40, (OUTSIDE, FAR_OUTSIDE), FIRST_SEED + 1000, processes=cores)
+        outside = collect(model, 40, (OUTSIDE, FAR_OUTSIDE), FIRST_SEED + 1000, WHOLE, cores)
         decision = fit_decision(known, outside)
         record_decision(model, decision)
         print(

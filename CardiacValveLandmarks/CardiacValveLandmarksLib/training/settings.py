@@ -25,7 +25,9 @@ class LoopSettings:
     average: decay of a running mean of the weights, which is then what is validated and kept; 0: none.
     clip_norm: the gradient's norm is cut to this; 0: not.
     checkpoint_every, validate_every, log_every: steps between; validate_every 0: never.
-    device: cpu, cuda or cuda:N, as given, never another. bfloat16: forward pass in mixed precision.
+    device: cpu, cuda or cuda:N, as given, never another.
+    bfloat16: forward pass in mixed precision; None: where the device has instructions for it, so that a run on another
+    processor may be rounded otherwise, as one on another device is.
     threads: of torch on the CPU. workers: processes that prepare batches ahead; 0: none, in turn with the steps.
     chunk: images that go through the network at once; 0: the whole batch. Gradients add up over the chunks, so that a
     batch can be larger than memory; the same but for rounding, unless the network has batch norms.
@@ -44,7 +46,7 @@ class LoopSettings:
     validate_every: int = 0
     log_every: int = 50
     device: str = "cpu"
-    bfloat16: bool = False
+    bfloat16: bool | None = False
     threads: int = 1
     workers: int = 1
     tensorboard: bool = False

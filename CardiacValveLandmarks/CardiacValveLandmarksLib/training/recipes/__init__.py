@@ -9,6 +9,7 @@ not finite stops it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -85,11 +86,33 @@ class Recipe(ABC):
     def finish(self, net: nn.Module, folder: Path) -> Path:
         """Write the trained network (on the CPU, in evaluation mode) to a file that `cvl detect --model` takes."""
 
+    @property
+    def mixed(self) -> bool:
+        """Whether the forward pass is in mixed precision: as the settings say, else where it is faster."""
+        given = self.settings.bfloat16
+        return computes_bfloat16(self._device_type) if given is None else given
+
+    @property
+    def _device_type(self) -> str:
+        return self.settings.device.partition(":")[0]
+
     def precision(self) -> contextlib.AbstractContextManager:
-        """Mixed precision for the forward pass, where the settings ask for it."""
+        """Mixed precision for the forward pass, where `mixed`."""
         import torch
 
-        return torch.autocast(self.settings.device.partition(":")[0], torch.bfloat16, enabled=self.settings.bfloat16)
+        return torch.autocast(self._device_type, torch.bfloat16, enabled=self.mixed)
+
+
+@functools.cache
+def computes_bfloat16(device_type: str) -> bool:
+    """Whether "cuda" or "cpu" has instructions for bfloat16. A processor without them is ten times slower with it than
+    with float32 (measured with AVX2 alone). Versions of torch that do not tell of the processor: no."""
+    import torch
+
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def waited_enough(values: Sequence[float], patience: int) -> bool:

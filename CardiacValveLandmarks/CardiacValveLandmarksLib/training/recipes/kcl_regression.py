@@ -94,7 +94,7 @@ class TrainingRecipe(Recipe):
 
     def network(self) -> nn.Module:
         # channels last is a fifth faster on a CPU; in bfloat16, oneDNN's gradients of dilated convolutions are then NaN
-        layout = torch.contiguous_format if self.settings.bfloat16 else torch.channels_last
+        layout = torch.contiguous_format if self.mixed else torch.channels_last
         return PublishedNetwork().to(memory_format=layout)
 
     def batch(self, number: int) -> dict[str, Tensor]:

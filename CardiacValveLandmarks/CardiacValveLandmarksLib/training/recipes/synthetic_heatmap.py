@@ -48,7 +48,7 @@ class SyntheticHeatmapSettings(LoopSettings):
     learning_rate: float = 2e-3
     average: float = 0.998
     clip_norm: float = 2.0
-    bfloat16: bool = True
+    bfloat16: bool | None = None
     shards: int = 180
     first_shards: int = 60
     size: int = 128
