@@ -113,11 +113,10 @@ def main() -> None:
     )
     _after_the_fit(guide, detected)
     ranks = np.corrcoef(values.argsort().argsort(), (-sure).argsort().argsort())[0, 1]
-    confident = values[sure >= 0.5]
-    print(
-        f"Confidence >= 0.5: {len(confident)} points, {np.mean(confident <= 5):.1%} within 5 mm; "
-        f"rank correlation of error and doubt {ranks:.2f}."
-    )
+    for limit in (0.5, 0.9):
+        confident = values[sure >= limit]
+        print(f"Confidence >= {limit}: {len(confident)} points, {np.mean(confident <= 5):.1%} within 5 mm.")
+    print(f"Rank correlation of error and doubt {ranks:.2f}.")
 
 
 if __name__ == "__main__":
