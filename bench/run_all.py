@@ -15,6 +15,7 @@ PARTS = {
     "detection": [],
     "published_network": [str(REAL / "amrg" / "AMRGAtlas_0031.nii.gz")],
     "real_accuracy": ["--data", str(REAL)],
+    "image_motion": [],
     "study_figures": [],
     "slicer_interaction": [],
     "widget_gaps": [],

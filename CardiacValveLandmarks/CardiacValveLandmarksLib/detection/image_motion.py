@@ -11,9 +11,11 @@ import numpy as np
 from ..patch_tracking import PatchTracker
 from .beat_path import MIN_FRAMES, SPEED_MM
 
-#: SD (mm) of a landmark's displacement from one frame to the next, as its patch moves: not only noise, since the wall
-#: beside it and blood are in the patch too. From 2 to 6 the errors on synthetic cines are the same within 1 %
-_STEP_MM = 4.0
+#: SD (mm) of how a landmark moves beside its patch, which shows the wall next to it and blood too: this, and its usual
+#: step from frame to frame (beat_path.SPEED_MM); from 2 to 4 mm errors on synthetic cines are the same within 1 %
+_BESIDE_MM = 2.0
+#: how much larger the variance is where the patch is not found
+_LOST = 2.0
 #: SD (mm) of a network's point: this and the spread of its heat-map
 _LEAST_MM = 1.0
 #: degrees of freedom of Student's t: a point far from where the others say it is has little weight
@@ -29,8 +31,9 @@ def follow_motion(frames: np.ndarray, spacing: np.ndarray, positions: np.ndarray
 
     Least squares with Student's t for the points (reweighted), over points x_t of the closed path:
     sum |x_t - p_t|² / s_t² + sum |x_t+1 - x_t - d_t|² / s². p_t is the network's point, d_t the displacement of the
-    patch at x_t, sought forwards and backwards. Where neither is found, d_t is 0 and s as large as a hinge's usual
-    speed. Three rounds: patches are sought where the path of the round before lies.
+    patch at x_t, sought forwards and backwards, 0 where neither is found. The fewer frames a beat has, the further all
+    moves between them, and the less is told from it: s² = 2² + (80 / T)² mm². Three rounds: patches are sought where
+    the path of the round before lies.
     """
     result = np.array(positions, dtype=float)
     present = np.isfinite(result).all(-1)
@@ -69,7 +72,7 @@ def _solve(marked: np.ndarray, sd: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """(T, 2) mm: the path of least squares. sd: (T,) mm, inf where nothing is marked. steps: (T, 2) mm, NaN unknown."""
     count = len(marked)
     known = np.isfinite(steps).all(1)
-    stiffness = 1 / np.where(known, _STEP_MM**2, _STEP_MM**2 + (SPEED_MM / count) ** 2)
+    stiffness = np.where(known, 1, 1 / _LOST) / (_BESIDE_MM**2 + (SPEED_MM / count) ** 2)
     pull = np.where(known[:, None], steps, 0.0) * stiffness[:, None]
     after = (np.arange(count) + 1) % count
     links = np.zeros((count, count))
