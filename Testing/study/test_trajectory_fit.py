@@ -8,7 +8,7 @@ import synthetic_truth as synthetic
 from CardiacValveLandmarksLib.alignment import PhaseWarp
 from CardiacValveLandmarksLib.landmarks import LandmarkSeries, Provenance
 from CardiacValveLandmarksLib.trajectory import harmonic_basis
-from CardiacValveLandmarksLib.trajectory_fit import ViewPoints, default_order, fit_cine, fit_views, order_text
+from CardiacValveLandmarksLib.trajectory_fit import ALIKE, ViewPoints, default_order, fit_cine, fit_views, order_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,12 +101,36 @@ def test_exact_points_are_followed_closely_and_stay_in_their_plane():
         assert np.abs(plane.distance(t.evaluate(FINE))).max() < 1e-9
 
 
-def test_the_band_is_as_wide_as_the_error():
+def by_hand(series: LandmarkSeries) -> LandmarkSeries:
+    return series.replace(provenance=np.where(series.present, Provenance.MANUAL, Provenance.ABSENT))
+
+
+@pytest.mark.parametrize(("change", "wider"), [(by_hand, 1.0), (None, ALIKE)])
+def test_the_band_is_as_wide_as_the_error_and_wider_for_automatic_points(change, wider):
+    """Here the errors of the frames are independent."""
     ratios = []
     for seed in range(8):
-        for t in fitted(seed=seed).trajectories:
-            ratios.append(error(t) ** 2 / (t.band(FINE) ** 2).mean())
+        for t in fitted(seed=seed, change=change).trajectories:
+            ratios.append(wider**2 * error(t) ** 2 / (t.band(FINE) ** 2).mean())
     assert 0.6 < np.mean(ratios) < 1.6
+
+
+def test_errors_that_are_alike_in_neighbouring_frames_are_within_the_band():
+    """As those of a network are, whose points follow the motion of the image."""
+    rng, scores = np.random.default_rng(0), []
+
+    def alike(series):
+        count = series.n_frames
+        apart = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
+        root = np.linalg.cholesky(0.6 ** np.minimum(apart, count - apart) + 1e-9 * np.eye(count))
+        noise = np.einsum("ts,sld->tld", root, rng.normal(0, 1.0, series.positions.shape))
+        return series.replace(positions=series.positions + noise)
+
+    for seed in range(8):
+        for t in fitted(seed=seed, noise=0.0, change=alike).trajectories:
+            off = np.linalg.norm(t.evaluate(FINE) - truth("4CH")[:, t.landmark.index], axis=-1) / np.sqrt(2)
+            scores.append(off / t.band(FINE))
+    assert np.mean(np.concatenate(scores) < 1.96) > 0.9
 
 
 def test_gross_outliers_do_not_move_the_path():

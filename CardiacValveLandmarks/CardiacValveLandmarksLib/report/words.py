@@ -9,6 +9,7 @@ import numpy as np
 
 from ..landmarks import Provenance
 from ..study import Study
+from ..trajectory_fit import ALIKE
 
 
 def doubts(study: Study, extra: Sequence[str] = ()) -> list[str]:
@@ -33,8 +34,8 @@ def assumptions(study: Study) -> list[str]:
         }.get(study.settings.alignment, study.settings.alignment)
         + ".",
         "± is one standard deviation from the scatter of the points about their fitted paths (rings: and from what "
-        f"breath-holds shift, {study.settings.breathhold_sd_mm:g} mm assumed). A mistake the model makes in every "
-        "frame is not in it.",
+        f"breath-holds shift, {study.settings.breathhold_sd_mm:g} mm assumed), {ALIKE:g} times as much where points "
+        "are automatic: a model errs alike in neighbouring frames. A mistake it makes in every frame is not in it.",
     ]
     if study.trajectories:
         orders = {t.view: (t.order, t.order_given) for t in study.trajectories}
