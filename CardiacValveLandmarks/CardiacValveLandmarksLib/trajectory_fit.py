@@ -32,8 +32,8 @@ _SMOOTH_PRIOR_WEIGHT = 1.0
 _OTHER_VIEWS = 0.25
 #: how much less is known of a path (SD) through automatic points than of one whose points err independently: a network
 #: errs alike in neighbouring frames, and its points are drawn to one another (detection/image_motion.py). Measured with
-#: the built-in model: of displacements from end-diastole to end-systole, 98 % (ordinary synthetic patients) and 88 %
-#: (hard ones) are then within 1.96 SD; without it 56 and 39 %
+#: the built-in model on synthetic patients it was not chosen on (bench/image_motion.py): of displacements from
+#: end-diastole to end-systole, 93 % (ordinary) and 88 % (hard) are then within 1.96 SD; without it 55 and 38 %
 ALIKE = 4.0
 #: the smallest scatter believed, mm: whole-pixel or made-up points must not make a point infinitely trusted
 _SMALLEST_NOISE_MM = 0.02

@@ -11,11 +11,11 @@ FRAMES, SPACING = 20, np.array([1.5, 1.5])
 START = np.array([40.0, 45.0])
 
 
-def _beat(frames: int = FRAMES) -> tuple[np.ndarray, np.ndarray]:
+def _beat() -> tuple[np.ndarray, np.ndarray]:
     """A texture that moves as a whole by up to 8 pixels, and the path of one of its points."""
     rng = np.random.default_rng(3)
     texture = gaussian_filter(rng.normal(size=(90, 90)), 2.5)
-    phases = np.arange(frames) / frames
+    phases = np.arange(FRAMES) / FRAMES
     path = np.stack([8 * np.sin(np.pi * phases) ** 2, 3 * np.sin(2 * np.pi * phases)], -1)
     moved = np.stack([shift(texture, step, order=3, mode="wrap") for step in path])
     return moved + rng.normal(0, 0.03 * texture.std(), moved.shape), START + path

@@ -12,7 +12,7 @@ from ..patch_tracking import PatchTracker
 from .beat_path import MIN_FRAMES, SPEED_MM
 
 #: SD (mm) of how a landmark moves beside its patch, which shows the wall next to it and blood too: this, and its usual
-#: step from frame to frame (beat_path.SPEED_MM); from 2 to 4 mm errors on synthetic cines are the same within 1 %
+#: step from frame to frame (beat_path.SPEED_MM); with 3 mm errors on synthetic cines are the same within 1 %
 _BESIDE_MM = 2.0
 #: how much larger the variance is where the patch is not found
 _LOST = 2.0

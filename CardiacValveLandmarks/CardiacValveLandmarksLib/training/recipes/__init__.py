@@ -105,8 +105,9 @@ class Recipe(ABC):
 
 @functools.cache
 def computes_bfloat16(device_type: str) -> bool:
-    """Whether "cuda" or "cpu" has instructions for bfloat16. A processor without them is ten times slower with it than
-    with float32 (measured with AVX2 alone). Versions of torch that do not tell of the processor: no."""
+    """Whether "cuda" supports bfloat16, as torch says, or "cpu" has instructions for it. A processor without them is
+    ten times slower with it than with float32 (measured with AVX2 alone). Versions of torch that do not tell of the
+    processor: no."""
     import torch
 
     if device_type == "cuda":
