@@ -30,8 +30,10 @@ import torch
 from CardiacValveLandmarksLib.files import atomic_open, atomic_path
 from CardiacValveLandmarksLib.landmarks import VIEWS, view_mask
 from CardiacValveLandmarksLib.models import heatmap
+from CardiacValveLandmarksLib.models.catalogue import resolve_model
 from CardiacValveLandmarksLib.models.decoding import decode
 from CardiacValveLandmarksLib.models.intensity import scale_windows
+from CardiacValveLandmarksLib.models.restore import torch_network
 from CardiacValveLandmarksLib.models.sampling import Window
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
 from CardiacValveLandmarksLib.phantom.render import Slice
@@ -64,13 +66,18 @@ def _batch_norms(net: nn.Module) -> None:
 
 
 def _three_frames(net: nn.Module) -> None:
-    net.stem = nn.Conv2d(12, net.widths[0], 3, 1, 1, bias=False)
+    """Begins as the network that sees the middle one alone."""
+    one, net.stem = net.stem, nn.Conv2d(12, net.widths[0], 3, 1, 1, bias=False)
+    with torch.no_grad():
+        net.stem.weight.zero_()
+        net.stem.weight[:, 4:8] = one.weight
 
 
 @dataclass(frozen=True)
 class Variant:
     """One change. settings: of the recipe. rebuild: of its network. patches: whether spots are hidden. neighbours:
-    whether the frames before and after are seen too. more: times the steps; images: times the shards."""
+    whether the frames before and after are seen too. more: times the steps (0: as it begins); images: times the
+    shards."""
 
     what: str
     settings: dict = field(default_factory=dict)
@@ -83,12 +90,16 @@ class Variant:
     images: float = 1.0
 
     def network(self) -> nn.Module:
-        net = heatmap.HeatmapNet(widths=self.widths)
+        if begun := self.settings.get("init"):
+            net = torch_network(resolve_model(begun))
+        else:
+            net = heatmap.HeatmapNet(widths=self.widths)
         self.rebuild(net)
         return net.to(memory_format=torch.channels_last)
 
 
 BASE = {"seed": SEED, "strange": 0.25, "spacing_mm": 1.7, "checkpoint_every": 500, "log_every": 100}
+CONTINUED = {"init": "phantom-heatmap", "spacing_mm": 1.45, "learning_rate": 1e-3, "warm_up": 50}
 VARIANTS = {
     "base": Variant("as the built-in model's second run"),
     "again": Variant("the same, batches drawn in another order: what chance does", order=1_000_000),
@@ -106,6 +117,15 @@ VARIANTS = {
     "more-images": Variant("three times as many images", images=3.0),
     "longer": Variant("three times as many steps", more=3.0),
     "both": Variant("three times as many images and steps", more=3.0, images=3.0),
+    "built-in": Variant("the built-in model as it is", CONTINUED, more=0.0),
+    "continued": Variant("from the built-in model on", CONTINUED),
+    "continued-again": Variant("the same, batches drawn in another order", CONTINUED, order=1_000_000),
+    "continued-neighbours": Variant(
+        "from the built-in model on, the frames before and after as channels",
+        CONTINUED,
+        rebuild=_three_frames,
+        neighbours=True,
+    ),
 }
 
 
@@ -179,9 +199,13 @@ def train_one(name: str, options: argparse.Namespace) -> None:
             part[:, 0] if part.ndim == 5 else part for part in draw(pool, rng)
         )
     folder = options.folder / name
-    recipe = _Recipe(settings_of(variant, options), folder)
-    recipe.variant = variant
-    train(recipe, folder)
+    if variant.more:
+        recipe = _Recipe(settings_of(variant, options), folder)
+        recipe.variant = variant
+        train(recipe, folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tensors(folder / "weights.pt", variant.network().state_dict())
     measure(name, options)
 
 
@@ -284,6 +308,8 @@ def shard_tasks(options: argparse.Namespace, names: list[str]) -> list[tuple]:
     tasks = {}
     for name in names:
         variant = VARIANTS[name]
+        if not variant.more:
+            continue
         s = settings_of(variant, options)
         Path(s.shards_folder).mkdir(parents=True, exist_ok=True)
         for number in range(s.shards):

@@ -28,7 +28,7 @@ KINDS = {"ordinary": ORDINARY, "hard": HARD, "outside the training": OUTSIDE, "f
 def scores(item, landmarks) -> np.ndarray:
     """Errors of displacements from end-diastole to end-systole over their stated standard deviation."""
     geometry = item.cine.geometry
-    axes = np.stack([geometry.axis0, geometry.axis1]) / geometry.spacing[:, None]
+    axes = geometry.directions
     frames = [0, round(SYSTOLE * item.cine.n_frames)]
     found = []
     for path in fit_cine(item.cine, landmarks, item.kind).trajectories:

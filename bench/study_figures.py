@@ -86,7 +86,7 @@ def rings(seeds: int) -> None:
             points = []
             for view in VIEWS:
                 plane = synthetic.geometry(view)
-                axes = np.stack([plane.axis0, plane.axis1]) / plane.spacing[:, None]
+                axes = plane.directions
                 moved = rng.normal(0, 1, 2) * shift
                 for number in numbers[view]:
                     exact = synthetic.truth(view, phase)[0, number - 1]
@@ -161,7 +161,7 @@ def phantom_shifts(seeds: int) -> None:
         for item in synthetic_study(_UNSEEN + seed).items:
             g = item.cine.geometry
             shift = _up_to_5(rng)
-            moved = g.origin + shift @ (np.stack([g.axis0, g.axis1]) / g.spacing[:, None])
+            moved = g.origin + shift @ g.directions
             cine = item.cine.replace(geometry=SliceGeometry(moved, g.axis0, g.axis1, g.thickness))
             noise = rng.normal(0, 1, item.truth.positions.shape) / g.spacing
             entries.append((cine, item.truth.replace(positions=item.truth.positions + noise)))

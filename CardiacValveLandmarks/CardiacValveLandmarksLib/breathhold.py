@@ -87,7 +87,7 @@ def estimate_shifts(views: Sequence[ShiftView], model: RingModel | None, centre:
 
     if len(views) < 2:
         return ()
-    planes = [np.stack([v.geometry.axis0, v.geometry.axis1]) / v.geometry.spacing[:, None] for v in views]
+    planes = [v.geometry.directions for v in views]
     linear = _landmark_equations(views, planes, model)
     evidence = ["landmarks"] if len(linear[0]) else []
     with_images = [i for i, v in enumerate(views) if v.frames is not None]
@@ -144,7 +144,7 @@ def without_common(geometries: Sequence[SliceGeometry]) -> np.ndarray:
     size = 2 * len(geometries)
     if len(geometries) > 2 and sizes[2] > 0.3:
         return np.eye(size)
-    common = np.concatenate([np.array([g.axis0, g.axis1]) / g.spacing[:, None] @ directions[2] for g in geometries])
+    common = np.concatenate([g.directions @ directions[2] for g in geometries])
     return np.eye(size) - np.outer(common, common) / (common @ common)
 
 

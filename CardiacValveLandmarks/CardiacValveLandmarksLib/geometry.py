@@ -46,6 +46,11 @@ class SliceGeometry:
         return np.array([np.linalg.norm(self.axis0), np.linalg.norm(self.axis1)])
 
     @property
+    def directions(self) -> np.ndarray:
+        """(2, 3) unit vectors along array axis 0 and 1."""
+        return np.stack([self.axis0, self.axis1]) / self.spacing[:, None]
+
+    @property
     def normal(self) -> np.ndarray:
         """(3,) unit vector axis0 × axis1: the opposite of DICOM's row direction × column direction."""
         normal = np.cross(self.axis0, self.axis1)

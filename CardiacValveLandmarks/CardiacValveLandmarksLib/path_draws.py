@@ -35,8 +35,7 @@ class PathDraws:
         self._bases: dict[tuple, np.ndarray] = {}
         self._offsets = {}
         for view, geometry in geometries.items():
-            plane = np.stack([geometry.axis0, geometry.axis1]) / geometry.spacing[:, None]
-            drawn = rng.normal(0.0, breathhold_sd[view], (samples, 2)) @ plane
+            drawn = rng.normal(0.0, breathhold_sd[view], (samples, 2)) @ geometry.directions
             self._offsets[view] = np.concatenate([np.zeros((1, 3)), drawn])[:, None]
 
     def has(self, number: int, view: str) -> bool:

@@ -151,7 +151,7 @@ class _Part:
 
     def fit(self, order_given: bool) -> ViewFit:
         trajectories, view, geometry = [], self.view, self.view.geometry
-        plane = np.stack([geometry.axis0, geometry.axis1]) / geometry.spacing[:, None]
+        plane = geometry.directions
         basis = harmonic_basis(view.phases, self.order)
         for offset, index in enumerate(self.indices):
             first, fit = self.result

@@ -48,6 +48,9 @@ def test_axes(geometry):
     np.testing.assert_allclose(geometry.to_patient([0, 0]), geometry.origin, atol=1e-12)
     np.testing.assert_allclose(geometry.to_patient([1, 0]) - geometry.origin, geometry.axis0, atol=1e-9)
     np.testing.assert_allclose(geometry.to_patient([0, 1]) - geometry.origin, geometry.axis1, atol=1e-9)
+    directions = geometry.directions
+    np.testing.assert_allclose(directions * geometry.spacing[:, None], [geometry.axis0, geometry.axis1], atol=1e-12)
+    np.testing.assert_allclose(directions @ directions.T, np.eye(2), atol=1e-9)
     assert np.linalg.norm(geometry.normal) == pytest.approx(1)
     assert np.linalg.det([geometry.axis0, geometry.axis1, geometry.normal]) > 0
 

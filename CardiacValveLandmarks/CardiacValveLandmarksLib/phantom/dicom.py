@@ -110,7 +110,7 @@ def _dataset(cine: Cine, index: int, pixels: np.ndarray, slope: float | None, in
     import pydicom
 
     geometry, (row_step, column_step) = cine.geometry, cine.geometry.spacing
-    along_row, along_column = geometry.axis1 / column_step, geometry.axis0 / row_step
+    along_column, along_row = geometry.directions
     data = pydicom.Dataset()
     data.SOPClassUID = _MR_IMAGE_STORAGE
     data.PatientBirthDate = data.PatientSex = ""

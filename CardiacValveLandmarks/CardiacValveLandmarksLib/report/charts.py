@@ -167,7 +167,7 @@ def fit_chart(study: Study, view: StudyView) -> bytes | None:
     columns = min(4, len(paths))
     rows = -(-len(paths) // columns)
     figure, grid = _axes(11.2, 2.4 * rows, rows, columns)
-    directions = np.stack([view.geometry.axis0, view.geometry.axis1]) / view.geometry.spacing[:, None]
+    directions = view.geometry.directions
     fine = np.linspace(0, 1, 201)
     for axes, path in zip(grid, paths, strict=False):
         middle = path.evaluate(study.phases).mean(0)

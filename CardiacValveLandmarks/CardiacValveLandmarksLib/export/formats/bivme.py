@@ -135,7 +135,7 @@ def _partial_set(study: Study) -> tuple[tuple[GuideFrame, ...], str]:
     for slice_id, view in enumerate(study.views, start=1):
         g = view.geometry
         # DICOM: the direction along a row (columns grow) first; spacing between rows first
-        directions = (*(g.axis1 / g.spacing[1]), *(g.axis0 / g.spacing[0]))
+        directions = (*g.directions[1], *g.directions[0])
         words = [f"{view.view}.dcm", "sliceID: ", str(slice_id), "ImagePositionPatient", *map(_number, g.origin)]
         words += ["ImageOrientationPatient", *map(_number, directions), "PixelSpacing", *map(_number, g.spacing)]
         slices.append("\t".join(words))
