@@ -2,8 +2,10 @@
 ordinary ones. `python bench/finetuning.py [KIND ...]`; prints a table for docs/finetuning.md. Synthetic patients only.
 
 The kinds were left out of the built-in model's training: `ebstein`, a septal tricuspid hinge 27 to 37 mm nearer to the
-apex than the mitral one (training: at most 22); `dark-blood`, blood dark and tissue bright (training: bright blood);
-`dilated`, a left ventricle 84 to 100 mm wide and hardly moving (training: at most 71 mm).
+apex than the mitral one (training: at most 22); `dark-blood`, blood dark and tissue bright (training: bright blood), by
+turning an ordinary image's intensities round; `black-blood`, blood without signal, as after double inversion recovery,
+tissue by tissue, so that no curve leads there from a cine; `dilated`, a left ventricle 84 to 100 mm wide and hardly
+moving (training: at most 71 mm).
 A person's work is imitated: in each cine every landmark is placed, 1 mm SD from the truth, in five frames of ten, and
 follows in those between. Each cine is of another patient; the views take turns
 (`ebstein`: 4CH alone, the others look as usual).
@@ -24,13 +26,23 @@ from CardiacValveLandmarksLib.correction import Correction
 from CardiacValveLandmarksLib.errors import ModelError
 from CardiacValveLandmarksLib.landmarks import LandmarkSeries, Provenance
 from CardiacValveLandmarksLib.phantom.cines import SyntheticCine, synthetic_study
+from CardiacValveLandmarksLib.phantom.contrast import Contrast
 from CardiacValveLandmarksLib.phantom.render import Patient
 from CardiacValveLandmarksLib.training.corrections import CorrectedCine
 from CardiacValveLandmarksLib.training.finetune import Case, Score, finetune, score
+from CardiacValveLandmarksLib.training.settings import make_settings
 
 CINES = (2, 5, 10)
 #: seeds of patients: corrected ones, others of the kind, ordinary ones
 CORRECTED, OTHERS, ORDINARY = 16_000_000, 16_500_000, 17_000_000
+#: levels of tissues in a black-blood image; where none is given it is a cine's
+BLACK_BLOOD = {
+    **dict.fromkeys(("blood_left", "blood_la", "blood_aorta", "blood_right", "blood_ra"), (0.02, 0.12)),
+    **dict.fromkeys(("lv_wall", "rv_wall"), (0.45, 0.75)),
+    **dict.fromkeys(("leaflet", "vessel_wall", "muscle", "liver"), (0.4, 0.7)),
+    "trabeculae": (0.25, 0.6), "spleen": (0.6, 1.0), "fat": (0.9, 1.6), "skin_fat": (1.0, 1.8),
+    "lung_vessel": (0.05, 0.2), "csf": (0.05, 0.4),
+}  # fmt: skip
 #: cines to measure on, and frames of each
 MEASURED, FRAMES = 18, 2
 
@@ -52,9 +64,18 @@ def patient(kind: str, seed: int) -> Patient:
     return drawn
 
 
+def black_blood(rng: np.random.Generator) -> Contrast:
+    """An ordinary acquisition whose tissues have other levels, relative to bright blood as all of them."""
+    drawn = Contrast.sample(rng, 0.8)
+    levels = {name: (rng.uniform(*BLACK_BLOOD.get(name, (level, level))), texture) for name, (level, texture)
+              in drawn.levels.items()}  # fmt: skip
+    return replace(drawn, levels=levels, jets=())
+
+
 def cine(kind: str, seed: int, view: str, frames: int) -> SyntheticCine:
     """One view of one patient of the kind."""
-    item = synthetic_study(seed, kinds=(view,), frames=frames, patient=patient(kind, seed)).items[0]
+    look = black_blood if kind == "black-blood" else None
+    item = synthetic_study(seed, kinds=(view,), frames=frames, patient=patient(kind, seed), contrast=look).items[0]
     if kind == "dark-blood":
         top = np.percentile(item.cine.frames, 99.5)
         level = np.clip(item.cine.frames / top, 0, 1.2)
@@ -109,8 +130,10 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", default=["dark-blood", "ebstein"])
     parser.add_argument("--cines", type=int, nargs="+", default=CINES)
     parser.add_argument("--model", default="phantom-heatmap", metavar="ID|FILE", help="to begin from")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings, as of cvl finetune")
     parser.add_argument("--json", metavar="FILE", help="write the figures here too")
     options = parser.parse_args()
+    told = {name: json.loads(value) for name, value in (item.split("=") for item in options.set)}
     began, figures = time.perf_counter(), {}
     print(
         "| | that kind: mean / median mm / found | ordinary patients | minutes, what was decided |\n|---|---|---|---|"
@@ -129,7 +152,7 @@ def main() -> int:
             given = [corrected(item, CORRECTED + n) for n, item in enumerate(items)]
             for count in options.cines:
                 start, folder = time.perf_counter(), Path(name) / f"{kind}-{count}"
-                verdict = tune(options.model, given[:count], folder, shards)
+                verdict = tune(options.model, given[:count], folder, {**told, "shards_folder": str(shards)})
                 minutes = (time.perf_counter() - start) / 60
                 after = tuple(score(folder / "model.onnx", part) for part in (others, ordinary))
                 figures[kind][str(count)] = [asdict(one) for one in after]
@@ -140,11 +163,11 @@ def main() -> int:
     return 0
 
 
-def tune(model: str, given: list[CorrectedCine], folder: Path, shards: Path) -> str:
+def tune(model: str, given: list[CorrectedCine], folder: Path, told: dict) -> str:
     from CardiacValveLandmarksLib.training.finetune_heatmap import HeatmapFinetuneSettings
 
     try:
-        outcome = finetune(given, folder, model, settings=HeatmapFinetuneSettings(shards_folder=str(shards)))
+        outcome = finetune(given, folder, model, settings=make_settings(HeatmapFinetuneSettings, told, "--set"))
     except ModelError as error:
         return f"refused: {error.found}"
     return "accepted; " + outcome.notes[-1]

@@ -74,9 +74,16 @@ def test_where_no_patch_is_found_a_steady_path_stays(image):
     assert _errors(found).max() < 1.5
 
 
-def test_points_beyond_the_image_are_no_trouble():
-    marked = np.broadcast_to(np.array([-0.4, 89.4]), (FRAMES, 1, 2))
-    np.testing.assert_allclose(follow_motion(IMAGES, SPACING, marked, CERTAIN), marked, atol=6)
+def test_the_border_of_the_image_changes_nothing():
+    """Points at it, or half a pixel beyond, go where they go in a larger image that repeats its edge."""
+    edge = np.array(IMAGES.shape[1:]) - 1
+    corners = np.array([[1.0, 2.0], [edge[0] - 1.0, 40.0], [30.0, edge[1]], [-0.4, edge[1] + 0.4]])
+    marked = corners + (TRUTH - TRUTH.mean(0))[:, None] * 0.1
+    sure = np.broadcast_to(CERTAIN, marked.shape[:2])
+    larger = np.pad(IMAGES, ((0, 0), (24, 24), (24, 24)), mode="edge")
+    found = follow_motion(IMAGES, SPACING, marked, sure)
+    np.testing.assert_allclose(follow_motion(larger, SPACING, marked + 24, sure) - 24, found, atol=0.3)
+    assert np.linalg.norm((found - marked) * SPACING, axis=-1).max() > 0.2
 
 
 def test_a_doubtful_point_is_moved_further():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +52,10 @@ def synthetic_study(
     contrast_width: float = 0.8,
     mirror: bool | None = None,
     patient: Patient | None = None,
+    contrast: Callable[[np.random.Generator], Contrast] | None = None,
 ) -> SyntheticStudy:
     """A patient's cines. kinds: views, or planes.OTHER_VIEWS; width: spread of anatomy (1 ordinary adults).
+    contrast: draws each cine's; None: Contrast.sample with contrast_width.
 
     The first frame is end-diastole. Each cine has its own RR (as breath-holds do), in-plane rotation and contrast.
     mirror: the handedness of all images; None draws it, as scanners differ.
@@ -85,10 +88,10 @@ def synthetic_study(
             mirrored=mirrored,
             thickness=6.0,
         )
-        contrast = Contrast.sample(rng, contrast_width)
+        look = Contrast.sample(rng, contrast_width) if contrast is None else contrast(rng)
         phases = np.arange(frames) / frames
         cine = Cine(
-            frames=_frames(patient, geometry, shape, contrast, phases, rng),
+            frames=_frames(patient, geometry, shape, look, phases, rng),
             geometry=geometry,
             times_ms=phases * own_rr,
             rr_ms=own_rr,

@@ -1,7 +1,8 @@
 """Fine-tuning of the heat-map network: corrected cines among images of the synthetic heart, from a model's weights on.
 
-Three things keep what the model knew: in a share of each batch, images of the synthetic heart, it is to answer as it
-did before (Li and Hoiem, Learning without forgetting, ECCV 2016); batch norms keep their statistics; and at the end the
+A few corrected cines show few hearts, so part of each batch is of the synthetic heart in their colours (recolour.py).
+Three things keep what the model knew: in the rest, images of the synthetic heart as it is, it is to answer as it did
+before (Li and Hoiem, Learning without forgetting, ECCV 2016); batch norms keep their statistics; and at the end the
 weights are moved from the old towards the new only as far as the error on synthetic images allows (Wortsman et al.,
 CVPR 2022: the straight line between the two keeps both).
 """
@@ -27,6 +28,7 @@ from .augment import rescale
 from .corrections import CorrectedCine, label_weights
 from .recipes import waited_enough
 from .recipes.synthetic_heatmap import SyntheticHeatmapSettings, TrainingRecipe
+from .recolour import heart_intensities, intensity_curve, recolour
 from .synthetic import OTHER, ShardKind, read_shard, write_shard
 
 #: synthetic images that say what is forgotten: a shard no training draws from
@@ -41,16 +43,17 @@ _WAYS, _ALLOWED = tuple(n / 10 for n in range(10, 0, -1)), 1.02
 
 @dataclass(frozen=True)
 class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
-    """corrected: share of each batch that is of corrected cines, the rest is of the synthetic heart. rehearsal: how
-    much more a difference from the base model's answer on the latter counts than an error on the former. patience:
+    """corrected: share of each batch that is of corrected cines. recoloured: share that is of the synthetic heart in
+    the colours of the corrected cines (training/recolour.py). The rest is of the synthetic heart as it is. rehearsal:
+    how much more a difference from the base model's answer on that rest counts than an error on the others. patience:
     after so many validations in a row without a better one the run ends. Frames are drawn as often as their labels
     count (corrections.label_weights). What a run begins with (init), spacing_mm and size are the model's.
     shard_spacing_mm: of the corrected cines' images too, as fine as most are acquired; no finer than the model's."""
 
     seed: int = 1
-    steps: int = 120
+    steps: int = 240
     batch: int = 16
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     average: float = 0.98
     validate_every: int = 25
     log_every: int = 25
@@ -60,13 +63,16 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     first_shards: int = 2
     shard_spacing_mm: float = 1.5
     warm_up: int = 10
-    corrected: float = 0.5
+    corrected: float = 0.3
+    recoloured: float = 0.3
     rehearsal: float = 15.0
     patience: int = 4
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("corrected", 0 < self.corrected <= 1, "above 0, to 1")
+        most = 1 - self.corrected
+        self.require("recoloured", 0 <= self.recoloured <= most, f"from 0 to {most:g}, what `corrected` leaves")
         self.require("rehearsal", self.rehearsal > 0, "more than 0")
         self.require("init", not self.init, "none: fine-tuning begins with its base model")
         self.require("patience", self.patience >= 1, "at least 1")
@@ -130,26 +136,44 @@ def _as_the_model(settings: HeatmapFinetuneSettings, spec: ModelSpec) -> Heatmap
 
 
 class _MixedPool:
-    """Draws as the pool of the synthetic heart does, but part of each batch from the corrected cines."""
+    """Draws as the pool of the synthetic heart does, but the first images of each batch from the corrected cines, and
+    those after them recoloured like these."""
 
-    def __init__(self, synthetic, cuts: Cuts, share: float) -> None:
-        self.synthetic, self.cuts, self.share = synthetic, cuts, share
+    def __init__(self, synthetic, cuts: Cuts, corrected: float, recoloured: float) -> None:
+        self.synthetic, self.cuts, self.corrected, self.recoloured = synthetic, cuts, corrected, recoloured
+        self._seen = [
+            heart_intensities(image, landmarks, VIEWS[number])
+            for image, landmarks, number in zip(cuts.images, cuts.landmarks, cuts.classes, strict=True)
+        ]
 
     def grow(self, step: int) -> None:
         self.synthetic.grow(step)
 
-    def count(self, size: int) -> int:
-        """How many of a batch of this size, from the first on, are of corrected cines."""
-        return max(1, round(self.share * size))
+    def counts(self, size: int) -> tuple[int, int]:
+        """How many of a batch of this size are of corrected cines, and how many after them are recoloured."""
+        corrected = max(1, round(self.corrected * size))
+        return corrected, min(round(self.recoloured * size), size - corrected)
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         images, landmarks, classes = self.synthetic.draw(rng)
-        count = self.count(len(images))
+        count, more = self.counts(len(images))
         chosen = rng.choice(len(self.cuts.images), count, p=self.cuts.chances)
         images[:count, 0] = torch.from_numpy(self.cuts.images[chosen])
         landmarks[:count] = torch.from_numpy(self.cuts.landmarks[chosen])
         classes[:count] = torch.from_numpy(self.cuts.classes[chosen])
+        for index in range(count, count + more):
+            image = self._recoloured(images[index, 0].numpy(), landmarks[index].numpy(), int(classes[index]), rng)
+            images[index, 0] = torch.from_numpy(image)
         return images, landmarks, classes
+
+    def _recoloured(self, image: np.ndarray, landmarks: np.ndarray, number: int, rng) -> np.ndarray:
+        """The image (S, S) in the colours of a corrected one of its view; as it is where none can be compared."""
+        alike = np.flatnonzero((self.cuts.classes == number) & np.array([seen is not None for seen in self._seen]))
+        own = heart_intensities(image, landmarks, VIEWS[number]) if number < OTHER else None
+        if own is None or not len(alike):
+            return image
+        curve = intensity_curve(own, self._seen[rng.choice(alike)])
+        return image if curve is None else recolour(image, curve)
 
 
 def answer_loss(answers: tuple[Tensor, Tensor], before: tuple[Tensor, Tensor]) -> Tensor:
@@ -194,7 +218,7 @@ class HeatmapFinetune(TrainingRecipe):
         self._base = self.network().eval()
         sides = [[mirrored[id(one)] for one in part] for part in (training, held_out)]
         cuts = cut(training, sides[0], settings.shard_spacing_mm, settings.shard_kind.size, propagated)
-        self._pool = _MixedPool(self._pool, cuts, settings.corrected)
+        self._pool = _MixedPool(self._pool, cuts, settings.corrected, settings.recoloured)
         self._held = cut(held_out, sides[1], settings.spacing_mm, settings.size, propagated)
         self._check = self._synthetic_check()
         digest = hashlib.sha256(spec.checksum.encode())
@@ -226,7 +250,7 @@ class HeatmapFinetune(TrainingRecipe):
     def batch(self, number: int) -> dict[str, Tensor]:
         batch = super().batch(number)
         size = len(batch["images"])
-        return {**batch, "rehearsed": torch.arange(size) >= self._pool.count(size)}
+        return {**batch, "rehearsed": torch.arange(size) >= sum(self._pool.counts(size))}
 
     def losses(self, net: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         for module in net.modules():
