@@ -7,8 +7,8 @@ trains every variant, for the same number of steps on as many images, and measur
 synthetic patients nobody trains on: ordinary, unusual and poorly imaged (hard), and far outside the training (far). No
 turns are averaged, no path through the beat is sought: the network alone, told its view, with the heart in the middle
 of its window. Where the real scans lie beside the checkout, `--measure` adds biv-me's guide points, for measuring only.
-What is there already is not made again. `built-in` is the shipped model, and those named `continued` go on from it; of all
-others the weights begin at random. Made for a GPU with many cores; on two cores it takes a day.
+What is there already is not made again. `built-in` is the shipped model, and those named `continued` go on from it; the
+weights of all others begin at random. Made for a GPU with many cores; on two cores it takes a day.
 """
 
 from __future__ import annotations
