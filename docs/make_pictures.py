@@ -150,7 +150,7 @@ def hard_study() -> list:
     """An unusual heart in poor images, so that there is something to correct."""
     from CardiacValveLandmarksLib.phantom.cines import synthetic_study
 
-    return [item.cine for item in synthetic_study(12, width=1.6, contrast_width=1.8).items]
+    return [item.cine for item in synthetic_study(15, width=2.0, contrast_width=2.4).items]
 
 
 def main(folders: list[str]) -> None:
