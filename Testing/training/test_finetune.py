@@ -78,7 +78,7 @@ def few_steps(shards, **changes):
 
 def test_a_better_model_takes_its_place_in_the_catalogue(corrected, shards, spoiled, tmp_path, capsys):
     out = tmp_path / "out"
-    settings = few_steps(shards, learning_rate=1e-3, steps=24, augment_on_device=True)
+    settings = few_steps(shards, learning_rate=1e-3, steps=24, augment_on_device=True, corrected=0.5)
     outcome = finetune(corrected, out, spoiled, settings=settings, model_id="mine")
     before, after = outcome.comparison.held_out
     assert after.mean_mm < before.mean_mm and outcome.registered == "mine"
