@@ -166,7 +166,9 @@ class _MixedPool:
             images[index, 0] = torch.from_numpy(image)
         return images, landmarks, classes
 
-    def _recoloured(self, image: np.ndarray, landmarks: np.ndarray, number: int, rng) -> np.ndarray:
+    def _recoloured(
+        self, image: np.ndarray, landmarks: np.ndarray, number: int, rng: np.random.Generator
+    ) -> np.ndarray:
         """The image (S, S) in the colours of a corrected one of its view; as it is where none can be compared."""
         alike = np.flatnonzero((self.cuts.classes == number) & np.array([seen is not None for seen in self._seen]))
         own = heart_intensities(image, landmarks, VIEWS[number]) if number < OTHER else None
