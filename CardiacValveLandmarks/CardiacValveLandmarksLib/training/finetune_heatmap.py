@@ -33,7 +33,7 @@ from .synthetic import OTHER, ShardKind, read_shard, write_shard
 
 #: synthetic images that say what is forgotten: a shard no training draws from
 _CHECK_SEED, _CHECK_IMAGES = 990_001, 128
-#: images of either set that validation looks at; with half as many a single point gone astray was 6 % of the error
+#: images of either set that validation looks at; with half as many one point gone astray was some 6 % of the error
 _MOST_IMAGES = 96
 #: no error counts for more, mm: a single point gone astray says little of the rest
 _LARGEST_MM = 20.0
@@ -141,10 +141,10 @@ class _MixedPool:
 
     def __init__(self, synthetic, cuts: Cuts, corrected: float, recoloured: float) -> None:
         self.synthetic, self.cuts, self.corrected, self.recoloured = synthetic, cuts, corrected, recoloured
-        self._seen = [
-            heart_intensities(image, landmarks, VIEWS[number])
-            for image, landmarks, number in zip(cuts.images, cuts.landmarks, cuts.classes, strict=True)
-        ]
+        self._seen: dict[int, list[np.ndarray]] = {number: [] for number in range(len(VIEWS))}
+        for image, landmarks, number in zip(cuts.images, cuts.landmarks, cuts.classes, strict=True):
+            if (seen := heart_intensities(image, landmarks, VIEWS[number])) is not None:
+                self._seen[number].append(seen)
 
     def grow(self, step: int) -> None:
         self.synthetic.grow(step)
@@ -170,11 +170,11 @@ class _MixedPool:
         self, image: np.ndarray, landmarks: np.ndarray, number: int, rng: np.random.Generator
     ) -> np.ndarray:
         """The image (S, S) in the colours of a corrected one of its view; as it is where none can be compared."""
-        alike = np.flatnonzero((self.cuts.classes == number) & np.array([seen is not None for seen in self._seen]))
-        own = heart_intensities(image, landmarks, VIEWS[number]) if number < OTHER else None
-        if own is None or not len(alike):
+        alike = self._seen.get(number)
+        own = heart_intensities(image, landmarks, VIEWS[number]) if alike else None
+        if own is None:
             return image
-        curve = intensity_curve(own, self._seen[rng.choice(alike)])
+        curve = intensity_curve(own, alike[rng.choice(len(alike))])
         return image if curve is None else recolour(image, curve)
 
 
