@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import leaflets
 from .anatomy import HeartAnatomy
 from .rings import Ring, Valves, apart, base_weight, direction, valves, wall_thickness
 from .shapes import TABLE, Atrium, angle_index, polar_table, roughness, tube
@@ -334,11 +335,11 @@ class Heart:
             (self.rings.mitral, self.motion.mitral_open, a.mitral_leaflet),
             (self.rings.tricuspid, self.motion.mitral_open, a.mitral_leaflet * 0.95),
         ):
-            yield Layer(
-                "leaflet", opacity(self._leaflets(points, ring, is_open, leaflet)) * np.float32(a.leaflet_opacity)
-            )
-        yield Layer("leaflet", opacity(self._cusps(points)) * np.float32(a.leaflet_opacity))
-        curtain = self._curtain()
+            distance = leaflets.funnel(points, ring, is_open, leaflet, a.tenting)
+            yield Layer("leaflet", opacity(distance) * np.float32(a.leaflet_opacity))
+        distance = leaflets.cusps(points, self.rings.aortic, a, self.motion.aortic_open)
+        yield Layer("leaflet", opacity(distance) * np.float32(a.leaflet_opacity))
+        curtain = leaflets.curtain(self.rings, a.aortic_angle)
         yield Layer("leaflet", opacity(tube(points, curtain, np.full(len(curtain), 0.9))))
 
     def _profile_at(self, above: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -355,47 +356,3 @@ class Heart:
         path[0] += direction(a.rv_angle - 20) * (a.lv_radius + a.wall)
         path[1] += direction(a.rv_angle + 5) * (a.lv_radius + a.wall + 0.55 * self._rv_base)
         return path, np.array([2.2, 2.6])
-
-    def _leaflets(self, points: np.ndarray, ring: Ring, is_open: float, length: float) -> np.ndarray:
-        """Distance from a two-sided funnel hanging from an atrioventricular ring."""
-        c0, gx, gy = ring.plane
-        x, y, z = points.T
-        depth = z - (np.float32(c0) + np.float32(gx) * x + np.float32(gy) * y)
-        radius, _ = polar_table(ring.nodes, ring.centre)
-        dx, dy = x - np.float32(ring.centre[0]), y - np.float32(ring.centre[1])
-        reach = radius[angle_index(dx, dy)]
-        tenting = self.anatomy.tenting
-        bottom = np.float32(tenting + (length * 0.85 - tenting) * is_open)
-        narrowing = np.float32(1 - 0.62 * is_open)
-        u = np.clip(depth / bottom, 0, 1)
-        funnel = reach * (1 - narrowing * u ** np.float32(0.8))
-        slant = reach * narrowing / bottom
-        distance = np.abs(np.sqrt(dx * dx + dy * dy) - funnel) / np.sqrt(1 + slant * slant) - np.float32(0.9)
-        return np.maximum(distance, np.maximum(-depth - 0.5, depth - bottom))
-
-    def _curtain(self) -> np.ndarray:
-        """(K, 3) a zigzag between the mitral and the aortic ring: the sheet that joins them and parts LA from LVOT."""
-        across = np.arange(-36, 37, 4)
-        mitral = self.rings.mitral.nodes[np.round((self.anatomy.aortic_angle + across) / 2).astype(int) % 180]
-        aortic = self.rings.aortic.nodes[np.round((180 - 1.3 * across) / 2).astype(int) % 180]
-        return np.stack([mitral, aortic], axis=1).reshape(-1, 3)
-
-    def _cusps(self, points: np.ndarray) -> np.ndarray:
-        """Distance from the aortic cusps: a shallow cup when shut, along the wall when open.
-
-        A cusp is hinged along a crown, so a plane that misses its lowest point shows it leaving the wall higher up:
-        cusp_power above 1 makes it steep there.
-        """
-        a, ring = self.anatomy, self.rings.aortic
-        is_open = self.motion.aortic_open
-        radius = np.float32(a.aortic_radius)
-        offset = points - ring.centre.astype(np.float32)
-        height = offset @ ring.normal.astype(np.float32)
-        across = np.sqrt(np.clip(np.einsum("ij,ij->i", offset, offset) - height * height, 0, None))
-        top = np.float32(a.aortic_radius * (a.cusp_height + (0.9 - a.cusp_height) * is_open))
-        power = np.float32(a.cusp_power + (1 - a.cusp_power) * is_open)
-        inward = np.float32(1 - 0.85 * is_open)
-        u = np.clip(height / top, 1e-3, 1)
-        slope = radius * inward * power * u ** (power - 1) / top
-        distance = np.abs(across - radius * (1 - inward * u**power)) / np.sqrt(1 + slope * slope) - np.float32(0.8)
-        return np.maximum(distance, np.maximum(-height - 0.5, height - top))
