@@ -44,8 +44,8 @@ class CardiacValveLandmarksWidget(ScriptedLoadableModuleWidget):
     """The panel; built by CardiacValveLandmarksLib.widget when it is first opened."""
 
     def __init__(self, parent=None) -> None:
+        self.panel = None  # first: without a parent the next line sets up already
         ScriptedLoadableModuleWidget.__init__(self, parent)
-        self.panel = None
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -61,6 +61,10 @@ class CardiacValveLandmarksWidget(ScriptedLoadableModuleWidget):
 
         self.logic = CardiacValveLandmarksLogic()
         self.panel = Panel(self, self.logic)
+        # "Reload" sets the module up anew while it is open, and does not enter it again
+        entered = getattr(self.parent, "isEntered", False)
+        if entered() if callable(entered) else entered:
+            self.panel.enter()
 
     def enter(self) -> None:
         if self.panel is not None:

@@ -17,8 +17,10 @@ from CardiacValveLandmarksLib.export.bivme_files import guide_point_landmarks, r
 from CardiacValveLandmarksLib.landmarks import VIEWS, in_view
 from CardiacValveLandmarksLib.overlay import write_picture
 from CardiacValveLandmarksLib.readers import read_cine, scan
+from CardiacValveLandmarksLib.trajectory import harmonic_basis
 from CardiacValveLandmarksLib.trajectory_fit import ViewPoints, fit_views
 
+_GUIDE_HARMONICS = 4
 #: series -> the view it shows, None for none of the three
 SERIES = {
     "biv-me/dicom/Se6": "4CH",
@@ -60,6 +62,28 @@ def _after_the_fit(guide, detected) -> None:
     print(f"After the fit {better:.0%} of the points lie nearer; mean {1 - after.mean() / before.mean():+.1%} better.")
     if len(filled):
         print(f"{len(filled)} points the model called absent are given by the fit: mean {filled.mean():.2f} mm.")
+
+
+def _own_scatter(guide, detected) -> None:
+    """How far each guide point lies from the smooth path through its landmark's others: what of an error no model can
+    help, and no doubt can foretell."""
+    gaps = []
+    for view, (cine, _) in detected.items():
+        reference, geometry = guide[view]
+        places, basis = geometry.to_patient(reference.positions), harmonic_basis(cine.phases, _GUIDE_HARMONICS)
+        for landmark in in_view(view):
+            column = places[:, landmark.index]
+            known = np.isfinite(column[:, 0])
+            if known.sum() > 2 * basis.shape[1]:
+                path, points = basis[known], column[known]
+                # leaving one out: residuals of the fit with all, over 1 - leverage
+                hat = path @ np.linalg.pinv(path)
+                gaps.append(np.linalg.norm(points - hat @ points, axis=1) / (1 - np.diag(hat)))
+    gaps = np.concatenate(gaps)
+    print(
+        f"\nThe guide points themselves lie {gaps.mean():.2f} mm (mean; median {np.median(gaps):.2f}, 95 % "
+        f"{np.quantile(gaps, 0.95):.1f}) from a path of {_GUIDE_HARMONICS} harmonics through the landmark's others."
+    )
 
 
 def main() -> None:
@@ -112,6 +136,7 @@ def main() -> None:
         f"90 % {np.quantile(values, 0.9):.1f}, 95 % {np.quantile(values, 0.95):.1f}."
     )
     _after_the_fit(guide, detected)
+    _own_scatter(guide, detected)
     ranks = np.corrcoef(values.argsort().argsort(), (-sure).argsort().argsort())[0, 1]
     for limit in (0.5, 0.9):
         confident = values[sure >= limit]

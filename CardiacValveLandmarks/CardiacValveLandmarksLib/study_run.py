@@ -56,7 +56,7 @@ class Examination:
 @dataclass(frozen=True)
 class StudyFiles:
     """study: what was found. written: paths. left_out: formats that this study cannot be written in, and why.
-    removed: formats whose files of an earlier run were deleted, for they do not belong to this study."""
+    removed: formats, or the report, whose files of an earlier run were deleted: they do not belong to this study."""
 
     study: Study
     written: tuple[Path, ...]
@@ -139,8 +139,9 @@ def run_study(
     options: ExportOptions | None = None,
     origin: Origin | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    report: bool = True,
 ) -> StudyFiles:
-    """Landmarks, study, and all files in `folder`: study.json, report.html and a folder a format.
+    """Landmarks, study, and all files in `folder`: study.json, report.html (with `report`) and a folder a format.
 
     detector: cine -> landmarks and warnings. origin: of the landmarks, for the report. progress: (what, done, total).
     Nothing is written before the study stands; nothing of an earlier run is replaced without `options.overwrite`.
@@ -167,8 +168,10 @@ def run_study(
     study = build_study(entries, replace(settings, views={**examination.stated, **settings.views}))
     study = replace(study, warnings=(*_detection_warnings(study, warnings), *study.warnings))
     options = replace(options, cines=cines_of(study, examination.cines))
-    tell("report", 0, 1)
-    page = report_html(study, options.cines, origin, options.identify)
+    page = None
+    if report:
+        tell("report", 0, 1)
+        page = report_html(study, options.cines, origin, options.identify)
     left_out = {f: reason for f in formats if (reason := f.unfit(study, options))}
     make_folder(folder)
     written, failed = [], []
@@ -182,11 +185,16 @@ def run_study(
     removed = (
         remove_others(folder, {path.relative_to(folder).parts[0] for path in written}) if options.overwrite else ()
     )
-    with atomic_open(folder / REPORT_FILE) as stream:
-        stream.write(page)
+    if page is not None:
+        with atomic_open(folder / REPORT_FILE) as stream:
+            stream.write(page)
+        written.append(folder / REPORT_FILE)
+    elif (folder / REPORT_FILE).exists():  # an earlier study's, to be replaced
+        (folder / REPORT_FILE).unlink()
+        removed = (*removed, REPORT_FILE)
     # last: a folder with a study file is complete
     study_to_json(study, folder / STUDY_FILE, options.identify)
-    written += [folder / REPORT_FILE, folder / STUDY_FILE]
+    written.append(folder / STUDY_FILE)
     if failed:
         raise failed[0]
     left = tuple(f"{f.key} is left out: {why}." for f, why in left_out.items())

@@ -9,6 +9,7 @@ import pytest
 from CardiacValveLandmarksLib.errors import ModelError, UsageError
 from CardiacValveLandmarksLib.models import architectures, conversion, engine, weights
 from CardiacValveLandmarksLib.models.cache import checksums
+from CardiacValveLandmarksLib.models.catalogue import resolve_model
 from CardiacValveLandmarksLib.models.engine import OnnxEngine, TorchEngine, open_engine
 
 torch = pytest.importorskip("torch")
@@ -39,6 +40,25 @@ def test_automatic_choice_is_torch_where_nothing_can_convert(published_weights, 
     assert open_engine(published_weights, PUBLISHED, device="cpu").name == "torch"
     with pytest.raises(ModelError, match="the package onnx,"):
         open_engine(published_weights, PUBLISHED, "onnx")
+
+
+def test_the_built_in_model_asks_for_onnx_runtime_where_nothing_is_there(monkeypatch):
+    """As in a fresh Slicer: not for torch, which is a hundred times as large."""
+    without(monkeypatch, "onnxruntime", "torch")
+    model = resolve_model("phantom-heatmap")
+    with pytest.raises(ModelError, match="the package onnxruntime"):
+        open_engine(model.path, model.architecture)
+
+
+def test_onnx_runtime_that_cannot_be_loaded_is_an_error_with_advice(tmp_path, monkeypatch):
+    """As on a Windows with another C++ runtime: it is installed, but its import fails."""
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('DLL load failed')")
+    for name in [name for name in sys.modules if name.split(".")[0] == "onnxruntime"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = resolve_model("phantom-heatmap")
+    with pytest.raises(ModelError, match=r"DLL load failed.*another version of onnxruntime"):
+        OnnxEngine(model.path)
 
 
 def test_torch_weights_without_torch_are_an_error_until_converted(published_weights, monkeypatch):

@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -124,6 +125,25 @@ def test_a_new_run_leaves_nothing_of_the_one_before(dicom, detector, tmp_path, c
     assert "deleted: febio" in capsys.readouterr().out
     assert [path.name for path in (out / "febio").iterdir()] == ["mine.feb"]
     assert (out / "csv" / "measures.csv").exists()
+
+
+def test_without_matplotlib_it_is_said_first_and_the_rest_can_be_had(dicom, detector, tmp_path, monkeypatch, capsys):
+    """Slicer's Python has no matplotlib."""
+    out = tmp_path / "out"
+    assert study.run(parse(study, "study", dicom, "-o", out, "--formats", "csv"), detector) == 0
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+    def never(cine):
+        raise AssertionError("detection was started")
+
+    again = ("study", dicom, "-o", out, "--formats", "csv", "--overwrite")
+    with pytest.raises(UsageError, match=r"matplotlib.*slicer\.util\.pip_install.*--no-report"):
+        study.run(parse(study, *again), never)
+    assert (out / "report.html").exists()
+    assert study.run(parse(study, *again, "--no-report"), detector) == 0
+    assert {path.name for path in out.iterdir()} == {"csv", "study.json"}
+    assert "deleted: report.html" in capsys.readouterr().out
 
 
 def test_a_format_that_cannot_be_written_takes_nothing_else_along(dicom, detector, tmp_path):

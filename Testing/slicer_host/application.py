@@ -59,6 +59,9 @@ class WindowApplication(mrml_host.Application):
     def processEvents(self) -> None:
         QtWidgets.QApplication.processEvents()
 
+    def palette(self):
+        return QtWidgets.QApplication.palette()
+
     def testingEnabled(self) -> bool:
         return False
 

@@ -11,6 +11,7 @@ from ..files import make_folder
 from . import study as study_command
 from .detect import add_detection_options, write_results
 from .numbers import natural
+from .packages import require
 from .phantom import write_study
 
 #: measures shown against those of the true landmarks
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
     from ..readers import read_cine
     from ..study_build import build_study
 
+    require("PIL", "a picture")
+    require("matplotlib", "the report")
     origin = study_command.origin_of(options)  # a model that is not there is told before anything is written
     folder = make_folder(options.output)
     if any(folder.iterdir()):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import InputError, UsageError
+from ..errors import InputError
 from ..files import make_folder
+from .packages import require
 from .progress import ProgressBar
 
 SUFFIXES = (".npy", ".csv", ".json", ".mrk.json", ".png", ".gif")
@@ -42,8 +42,8 @@ def add_detection_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from ..detection import detect
 
-    if not options.no_pictures and find_spec("PIL") is None:
-        raise UsageError("pictures need the package pillow: install it, or add --no-pictures.")
+    if not options.no_pictures:
+        require("PIL", "a picture", "--no-pictures")
     cines = read_cines(options.cines)
     names, folder = output_names(cines), make_folder(options.output)
     if not options.overwrite:

@@ -10,6 +10,7 @@ from ..errors import InputError, UsageError
 from ..files import make_folder
 from .detect import read_cines
 from .numbers import positive
+from .packages import require
 from .progress import ProgressBar
 
 _MODEL = "phantom-heatmap"
@@ -68,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         from ..training.evaluation_files import refuse_existing
 
+        require("matplotlib", "a picture")
         refuse_existing(options.output, options.overwrite)
         make_folder(options.output)
     return _files(options) if options.reference else _synthetic(options)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 
 import numpy as np
 
-from ..errors import UsageError
 from ..files import make_folder
 from .detect import output_names, read_cines, refuse_existing
+from .packages import require
 from .progress import ProgressBar
 
 SUFFIXES = ("_sax.csv", "_sax.json", "_sax.png")
@@ -37,8 +36,8 @@ def run(options: argparse.Namespace) -> int:
     from ..detection.short_axis import detect_short_axis
     from ..detection.short_axis_files import write_csv, write_json, write_picture
 
-    if not options.no_pictures and find_spec("PIL") is None:
-        raise UsageError("pictures need the package pillow: install it, or add --no-pictures.")
+    if not options.no_pictures:
+        require("PIL", "a picture", "--no-pictures")
     cines = read_cines(options.cines)
     names, folder = output_names(cines), make_folder(options.output)
     if not options.overwrite:

@@ -12,6 +12,7 @@ from ..errors import InputError, UsageError
 from .detect import add_detection_options
 from .export import add_export_options, export_options
 from .numbers import positive
+from .packages import require
 from .progress import ProgressBar
 
 #: those that need nothing but what is installed with the package, and the scene where Slicer's MRML is there
@@ -50,6 +51,7 @@ def add_parser(subparsers) -> None:
     group.add_argument("--nodes", type=int, default=32, metavar="N", help="nodes of every ring")
     group.add_argument("--phases", type=int, metavar="N", help="phases of rings and curves; default: the most frames")
     group.add_argument("--apply-shifts", action="store_true", help="correct the estimated breath-hold shifts")
+    group.add_argument("--no-report", action="store_true", help="write no report.html")
     group.add_argument("--no-motion-check", action="store_true", help="do not compare points with the images' motion")
     parser.set_defaults(run=run)
 
@@ -73,6 +75,8 @@ def run(options: argparse.Namespace, detector=None, origin=None) -> int:
         motion_check=not options.no_motion_check,
     )
     check_settings(settings)
+    if not options.no_report:
+        require("matplotlib", "the report", "--no-report")
     stated = {v: p for v in ("2CH", "3CH", "4CH") if (p := getattr(options, f"path_{v}")) is not None}
     # some formats need the images themselves: they are at hand here
     if options.folder is None and not stated:
@@ -97,6 +101,7 @@ def run(options: argparse.Namespace, detector=None, origin=None) -> int:
         formats=formats,
         options=exporting,
         origin=origin,
+        report=not options.no_report,
     )
     _summarise(result.study)
     for line in (*unavailable, *result.left_out):

@@ -70,7 +70,15 @@ class OnnxEngine:
     def __init__(self, path: str | os.PathLike, threads: int | None = None, own_graph: bool = False) -> None:
         if not has_package("onnxruntime"):
             raise ModelError(path, "the package onnxruntime", "it is not installed", "Install onnxruntime.")
-        import onnxruntime
+        try:
+            import onnxruntime
+        except ImportError as error:  # on Windows: another C++ runtime than it was built for
+            raise ModelError(
+                path,
+                "the package onnxruntime, ready to be loaded",
+                str(error),
+                "Install another version of onnxruntime; in Slicer on Windows an earlier one may fit its C++ runtime.",
+            ) from error
 
         options = onnxruntime.SessionOptions()
         self.threads = threads or available_threads()
@@ -216,8 +224,8 @@ def open_engine(
 
 
 def _automatic(path: Path, kind: str, architecture: Architecture | None, checksum: str | None) -> str:
-    if not has_package("onnxruntime"):
-        return "torch"
+    if not has_package("onnxruntime"):  # where neither is there, the one asked for is the smaller
+        return "torch" if has_package("torch") or kind != "onnx" else "onnx"
     if kind == "onnx" or can_convert():
         return "onnx"
     checksum = checksum or checksums(path, "sha256")[0]

@@ -70,7 +70,7 @@ def _decode_with_gdcm(path: Path, data, syntax) -> np.ndarray:
             path,
             "a transfer syntax that can be decoded here",
             f"{syntax.name} ({syntax}) and no decoder for it",
-            'Install one: pip install "cardiac-valve-landmarks[compressed]".',
+            'Install one: pip install python-gdcm (in Slicer: slicer.util.pip_install("python-gdcm")).',
         ) from error
     # it rescales by itself: back to what is stored, which are whole numbers
     slope, intercept = float(data.get("RescaleSlope", 1) or 1), float(data.get("RescaleIntercept", 0) or 0)

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import qt
+import slicer
 
 _TIP = "CardiacValveLandmarksTip"
+#: what a text is: done, worth a look, failed, said beside; its colour on a light window and on a dark one
+_COLOURS = {
+    "good": ("#1b6e3c", "#7fd6a0"),
+    "doubt": ("#8a5a00", "#e8b45a"),
+    "bad": ("#b00020", "#ff9aa2"),
+    "aside": ("#555555", "#b5b5b5"),
+}
+
+
+def on_dark() -> bool:
+    """Whether Slicer's style is a dark one."""
+    return slicer.app.palette().color(qt.QPalette.Window).lightness() < 128
 
 
 def allow(widget, why_not: str) -> None:
@@ -19,9 +32,9 @@ def allow(widget, why_not: str) -> None:
         widget.setToolTip(text)
 
 
-def show_text(label, text: str, colour: str = "") -> None:
-    """A label's text; hidden where there is none."""
-    style = f"color: {colour};" if colour else ""
+def show_text(label, text: str, kind: str = "") -> None:
+    """A label's text; hidden where there is none. kind: "good", "doubt", "bad", "aside" or as other labels."""
+    style = f"color: {_COLOURS[kind][on_dark()]};" if kind else ""
     if label.text != text:
         label.setText(text)
     if label.styleSheet != style:

@@ -97,7 +97,7 @@ class DetectSection:
             ui.detectButton.setText(_("Detect again") if panel.views() else _("Detect"))
             allow(ui.detectButton, self._why_not())
         ui.keepManualCheckBox.setVisible(bool(panel.views()))
-        show_text(ui.nextStepLabel, self._next_step(), "#555555")
+        show_text(ui.nextStepLabel, self._next_step(), "aside")
 
     def _why_not(self) -> str:
         if not self._panel.study.usable():

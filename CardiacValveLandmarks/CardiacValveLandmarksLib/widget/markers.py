@@ -7,6 +7,7 @@ from functools import cache
 import qt
 
 from ..landmarks import VALVE_COLOURS, Provenance, by_number
+from .controls import on_dark
 
 #: corners of the shapes, in units of the radius; a side that is not here is a circle
 _CORNERS = {
@@ -25,6 +26,11 @@ def colour_of(valve: str | None):
 
 def _colour(rgb: tuple[float, float, float]):
     return qt.QColor(*(round(255 * part) for part in rgb))
+
+
+def _outline(grey: int, dark: bool):
+    """A grey for lines on a light table; its counterpart on a dark one."""
+    return qt.QColor(*(3 * (255 - grey if dark else grey,)))
 
 
 def pen_of(colour, width: float = 1.0):
@@ -53,9 +59,13 @@ def _shape(side: str | None, x: float, y: float, radius: float):
     return path
 
 
-@cache
 def marker_icon(number: int, provenance: int, doubtful: bool):
     """A landmark's sign: hollow where it is doubtful, with a ring where it is manual, a grey outline where absent."""
+    return _icon(number, provenance, doubtful, on_dark())
+
+
+@cache
+def _icon(number: int, provenance: int, doubtful: bool, dark: bool):
     landmark = by_number(number)
     size = 20
     pixmap = qt.QPixmap(size, size)
@@ -68,10 +78,11 @@ def marker_icon(number: int, provenance: int, doubtful: bool):
     colour = _colour(_GREY) if absent else colour_of(landmark.valve)
     if not absent and not doubtful:
         painter.fillPath(shape, qt.QBrush(colour))
-    painter.setPen(pen_of(qt.QColor(70, 70, 70) if not (absent or doubtful) else colour, 0.8 if not doubtful else 2.0))
+    outline = _outline(70, dark) if not (absent or doubtful) else colour
+    painter.setPen(pen_of(outline, 0.8 if not doubtful else 2.0))
     painter.drawPath(shape)
     if provenance == Provenance.MANUAL:
-        painter.setPen(pen_of(qt.QColor(40, 40, 40), 1.2))
+        painter.setPen(pen_of(_outline(40, dark), 1.2))
         painter.drawEllipse(1, 1, size - 3, size - 3)
     painter.end()
     return qt.QIcon(pixmap)

@@ -182,7 +182,7 @@ class MeasuresSection:
                 text = _("Landmarks have changed: measured again in a moment.")
         else:
             text = "; ".join(f"{refusal.valve}: {refusal.reason}" for refusal in self.result.refused)
-        show_text(ui.measureLabel, text, "#8a5a00" if self.outdated or self.result is not None else "#555555")
+        show_text(ui.measureLabel, text, "doubt" if self.outdated or self.result is not None else "aside")
         state = _("not measured")
         if self.result is not None:
             state = _("{count} measures").format(count=len(self.result.measures))

@@ -107,7 +107,7 @@ class ModelSection:
         own = spec is not None and spec.origin == "user"
         missing = packages.missing_for(spec, device) if spec is not None and here else ""
         state = _("ready") if not why_not else (_("needs {package}").format(package=missing) if missing else "")
-        show_text(ui.modelStateLabel, state or _("not here"), "#1b6e3c" if not why_not else "#8a5a00")
+        show_text(ui.modelStateLabel, state or _("not here"), "good" if not why_not else "doubt")
         ui.modelStateLabel.setToolTip(why_not)
         ui.modelInfoLabel.setText(self._about(spec, device) if spec is not None else why_not)
         ui.modelInfoLabel.setToolTip("" if spec is None else f"{spec.intended_use}\n{spec.citation}")

@@ -24,8 +24,10 @@ from .review_section import ReviewSection
 from .study_section import StudySection
 from .worker import Task, Worker
 
-#: what is said, by kind: done, worth a look, failed
-_COLOURS = {"good": "#1b6e3c", "doubt": "#8a5a00", "bad": "#b00020"}
+#: parameter nodes that were tied to widgets. Slicer's wrapper leaves an observer on its node for good; were the node
+#: let go of here while the scene has it, the garbage collector would take the observer's function apart, and VTK, which
+#: still calls it, would end Slicer
+_tied: list[object] = []
 
 
 class Panel:
@@ -112,16 +114,19 @@ class Panel:
 
     def _tie(self) -> None:
         """Read the choices from the scene; while the module is open, keep the controls and them in step."""
-        self._untie()
-        self.parameters = Parameters(self.logic.getParameterNode())
+        node = self.logic.getParameterNode()
+        if self.parameters is None or self.parameters.parameterNode is not node:
+            self._untie()
+            self.parameters = Parameters(node)
+            events = ("ModifiedEvent", node.ReferenceModifiedEvent)
+            self._parameters_tags = [node.AddObserver(event, lambda *_: self.choices_changed()) for event in events]
         for selector in self.study.selectors.values():
             selector.setMRMLScene(slicer.mrmlScene)
-        if self._entered:
+        if self._entered and self._gui_tag is None:
             # not connectGui, which in Slicer gives no tag to disconnect by
+            if node not in _tied:
+                _tied.append(node)
             self._gui_tag = self.parameters.connectParametersToGui(self._named_widgets())
-        node = self.parameters.parameterNode
-        events = ("ModifiedEvent", node.ReferenceModifiedEvent)
-        self._parameters_tags = [node.AddObserver(event, lambda *_: self.choices_changed()) for event in events]
         self.choices_changed()
 
     def _named_widgets(self) -> dict[str, object]:
@@ -151,6 +156,7 @@ class Panel:
         self._opened = None
 
     def _scene_changed(self) -> None:
+        self._untie()  # new parameters set what the scene leaves unset
         self._tie()
 
     def _node_came_or_went(self):
@@ -234,7 +240,7 @@ class Panel:
 
     def say(self, text: str, kind: str = "good") -> None:
         """The outcome of what was done last, under the Detect button. kind: "good", "doubt" or "bad"."""
-        show_text(self.ui.messageLabel, text, _COLOURS[kind])
+        show_text(self.ui.messageLabel, text, kind)
 
     def attempt(self, action: Callable[[], object], default=None):
         """Do something that may raise one of our errors; then it is shown and `default` comes back."""

@@ -71,4 +71,7 @@ def _is_of_a_sequence(node_id: str | None) -> bool:
     """Whether a node shows an item of a sequence, as cines do."""
     node = slicer.mrmlScene.GetNodeByID(node_id) if node_id else None
     browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode")
-    return node is not None and any(browser.GetSequenceNode(node) is not None for browser in browsers)
+    # Slicer's scene views are hidden browsers, of whatever they keep
+    return node is not None and any(
+        browser.GetSequenceNode(node) is not None for browser in browsers if not browser.GetHideFromEditors()
+    )

@@ -30,8 +30,9 @@ def synthetic_cines() -> list[Cine]:
 
 
 def _may_be_cine(node) -> bool:
-    """Whether a sequence is none of this module's results (landmarks, rings)."""
-    return node.GetAttribute(ATTRIBUTE_KIND) in (None, "", CINE)
+    """Whether a sequence is none of this module's results (landmarks, rings), nor one that Slicer keeps for itself, as
+    its scene views are."""
+    return node.GetAttribute(ATTRIBUTE_KIND) in (None, "", CINE) and not node.GetHideFromEditors()
 
 
 class StudySection:

@@ -7,6 +7,7 @@ interface does not wait noticeably.
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import threading
@@ -18,8 +19,22 @@ import qt
 #: the timer's rhythm and how long a turn of taking in may last, s
 _INTERVAL, _TURN = 0.010, 0.015
 
+#: threads at work
+_threads = 0
+
 Progress = Callable[[float, str], None]
 Task = Callable[[Progress, Callable[[], bool]], object]
+
+
+def _collect(again: bool) -> None:
+    """No garbage collection while a thread is at work, which would run in it: what is left of nodes and widgets must
+    end on the main thread."""
+    global _threads
+    if not again and _threads == 0:
+        gc.disable()
+    _threads += -1 if again else 1
+    if again and _threads == 0:
+        gc.enable()
 
 
 class Worker:
@@ -61,6 +76,7 @@ class Worker:
         self._cancel = threading.Event()
         self._messages = queue.SimpleQueue()
         self._take, self._ended, self._progress = take, ended, progress
+        _collect(False)
         self._thread = threading.Thread(target=self._run, args=(task, self._messages, self._cancel), daemon=True)
         self._thread.start()
         self._timer.start()
@@ -108,6 +124,7 @@ class Worker:
                 continue
             self._thread.join()
             self._thread = None
+            _collect(True)
             if self.cancelled:
                 self._end("cancelled")
             elif kind == "failed":
