@@ -80,6 +80,9 @@ def read_examination(
         raise UsageError(f"spacing: expected mm above 0, found {spacing_mm:g}.")
     if folder is None and not stated:
         raise InputError("examination", "a folder, or the cine of a view", "neither", "Give FOLDER, or --4ch PATH.")
+    # a study may say where its images are (`identify`), which must hold in other working directories too
+    stated = {view: Path(path).absolute() for view, path in stated.items()}
+    folder = None if folder is None else Path(folder).absolute()
     cines = [read_cine(path).replace(view=view) for view, path in sorted(stated.items())]
     skipped: list[Skipped] = []
     if folder is not None and set(stated) != set(VIEWS):

@@ -22,6 +22,7 @@ from CardiacValveLandmarksLib.training.corrections import (
     is_corrected,
     label_weights,
     marked_absent,
+    read_all_corrections,
     read_corrections,
 )
 from CardiacValveLandmarksLib.training.corrections_npz import (
@@ -120,6 +121,31 @@ def test_a_study_finds_its_images_and_gives_what_was_corrected(patient, study_fi
     same(CorrectedCine(entries[1][0], corrected_by_hand(*entries[1]), found.patient), found)
     (again,) = read_corrections(study_file.parent, folder)
     assert again.patient == found.patient
+
+
+def test_the_same_images_in_two_studies_are_refused(patient, study_file, tmp_path):
+    """They would be trained on and held out at once."""
+    again = tmp_path / "again.json"
+    again.write_bytes(study_file.read_bytes())
+    assert len(read_all_corrections([study_file], patient[0])) == 1
+    with pytest.raises(InputError, match=r"again\.json.*study\.json as well"):
+        read_all_corrections([study_file, again], patient[0])
+
+
+def test_a_study_finds_its_dicom_series_again(tmp_path, monkeypatch):
+    """The study says folder and series, and was made in another working directory."""
+    from CardiacValveLandmarksLib.phantom.dicom import write_dicom
+    from CardiacValveLandmarksLib.study_run import read_examination
+
+    item = synthetic_study(11, kinds=("4CH",), frames=10, shape=(96, 80), spacing=3.0).items[0]
+    write_dicom(item.cine, tmp_path / "scans" / "four (a)", series_number=7, series_description="")
+    monkeypatch.chdir(tmp_path)
+    (cine,) = read_examination("scans", identify=True).cines
+    study = build_study([(cine, corrected_by_hand(cine, item.truth))])
+    study_to_json(study, tmp_path / "study.json", identify=True)
+    monkeypatch.chdir("/")
+    (found,) = read_corrections(tmp_path / "study.json")
+    assert np.array_equal(found.cine.frames, cine.frames)
 
 
 def test_a_study_without_its_images_says_so(patient, study_file, tmp_path):

@@ -172,6 +172,46 @@ def test_a_second_reader_may_mark_some_frames(items):
         compare(late, [item.take([3]) for item in first], common_frames=True)
 
 
+def test_readers_have_the_unit_of_the_predictions(items):
+    """Two annotations of pixels alone, whose spacing the predictions know: in mm against them, and one another."""
+    first, second = [], []
+    for k, item in enumerate(items):
+        bare = {"name": f"reader's {k}", "geometry": None, "patient": None, "spacing": None}
+        first.append(a_set(item, item.truth, **bare))
+        second.append(a_set(item, moved(item.truth, (0, 2)), **bare))
+    predictions = [a_set(item, moved(item.truth, (1, 0))) for item in items]
+    model = compare(predictions, first)
+    bare = compare(second, first, common_frames=True)
+    assert (model.unit, bare.unit) == ("mm", "px")
+    with pytest.raises(InputError, match="one unit"):
+        evaluate(model, None, bare)
+    between = compare(second, model.inform(first), common_frames=True)
+    row = evaluate(model, compare(model.inform(predictions), second), between).readers[-1]
+    assert row["prediction_reader1_mean"] == pytest.approx(4.5) and row["reader2_reader1_mean"] == pytest.approx(9)
+    assert row["prediction_reader2_mean"] == pytest.approx(4.5 * np.sqrt(5))
+
+
+def test_spacings_of_single_images_reach_the_second_reader(items):
+    """A training set has a spacing for each image; the other reader may mark some of them."""
+    item = items[0]
+    spacing = np.tile([[1.5, 2.0]], (item.cine.n_frames, 1)) * np.arange(1, item.cine.n_frames + 1)[:, None]
+    first = [a_set(item, item.truth, geometry=None, patient=None, spacing=None)]
+    second = [a_set(item, moved(item.truth, (0, 1)), geometry=None, patient=None, spacing=None).take([1, 4])]
+    predictions = [a_set(item, moved(item.truth, (1, 0)), geometry=None, patient=None, spacing=spacing)]
+    model = compare(predictions, first)
+    between = compare(second, model.inform(first), common_frames=True)
+    row = evaluate(model, None, between).readers[-1]
+    assert row["reader2_reader1_mean"] == pytest.approx(np.mean([2.0 * 2, 2.0 * 5]))
+    assert row["prediction_reader1_mean"] == pytest.approx(np.mean([1.5 * 2, 1.5 * 5]))
+
+
+def test_two_spacings_of_one_cine_are_refused(items):
+    item = items[0]
+    bare = {"geometry": None, "patient": None}
+    with pytest.raises(InputError, match=r"one pixel spacing.*4\.5 mm and 3 mm"):
+        compare([a_set(item, item.truth)], [a_set(item, item.truth, **bare, spacing=np.full(2, 3.0))])
+
+
 # -- the command ----------------------------------------------------------------------------------
 
 
@@ -188,6 +228,13 @@ def test_the_command_writes_everything_or_nothing(items, tmp_path, capsys, monke
                  "--landmarks", "1,2,3,4,5,6", "-o", str(tmp_path / "out")]  # fmt: skip
     assert main(arguments) == 0
     assert "second reader" in capsys.readouterr().out
+    strata = (tmp_path / "strata.csv").read_text()
+    (tmp_path / "misspelt.csv").write_text(strata.replace(items[0].cine.name, "misspelt"))
+    other = [str(tmp_path / "misspelt.csv") if word.endswith("strata.csv") else word for word in arguments]
+    assert main([*other[:-1], str(tmp_path / "other")]) == 0
+    assert "passed over: misspelt" in capsys.readouterr().err
+    (tmp_path / "misspelt.csv").write_text(strata.replace("vendor", "view"))
+    assert main([*other, "--overwrite"]) == 3 and "by itself" in capsys.readouterr().err
     names = {path.name for path in (tmp_path / "out").iterdir()}
     from CardiacValveLandmarksLib.training.evaluation_files import FILES
 

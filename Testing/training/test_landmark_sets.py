@@ -158,6 +158,15 @@ def bad_files(tmp_path, item):
         "view.json": (via(lambda c: c["file_attributes"].update(view="5CH")), "5CH"),
         "frame.json": (via(lambda c: c["file_attributes"].update(frame="first")), "first"),
         "nan.json": (via(lambda c: c["regions"][0]["shape_attributes"].update(cx=None)), "None"),
+        "infinite.json": (via(lambda c: c["regions"][0]["shape_attributes"].update(cx=float("nan"))), "finite"),
+        "wrong_view.json": (
+            via(lambda c: c["regions"][0].update(region_attributes={"name": "9" if item.kind != "4CH" else "1"})),
+            f"landmarks of the {item.kind}",
+        ),
+        "1_2CH_000.mrk.json": (
+            '{"markups": [{"controlPoints": [{"label": "5", "position": [1, 2, 3]}]}]}',
+            "landmarks of the 2CH",
+        ),
         "empty.json": ('{"_via_img_metadata": {}}', "none"),
         "list.csv": ("a,b\n1,2\n", "VIA's CSV"),
         "shape.npy": (np.zeros((3, 10, 2)), "(3, 10, 2)"),

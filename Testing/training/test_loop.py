@@ -156,6 +156,22 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         run(tmp_path, steep=True)
 
 
+def test_weights_that_are_not_finite_are_not_kept(tmp_path, monkeypatch):
+    """The loss before the last step says nothing of the weights after it."""
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: self.param_groups[0]["params"][0].data.fill_(torch.inf))
+    with pytest.raises(DivergedError, match=r"weights.*not finite after step 1\b"):
+        run(tmp_path, steps=1, validate_every=0)
+    assert not (tmp_path / "weights.pt").exists() and not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_figures_that_are_not_finite_stop_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainingRecipe, "always_finite", ("error_px",))
+    monkeypatch.setattr(TrainingRecipe, "validate", lambda self, net: {"error_px": float("nan")})
+    with pytest.raises(DivergedError, match=r"error_px is nan.*after step 4\b"):
+        run(tmp_path)
+    assert not (tmp_path / "weights.pt").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("monai", reason="monai is not installed")
 
 from CardiacValveLandmarksLib.cli import main  # noqa: E402
-from CardiacValveLandmarksLib.errors import InputError, UsageError  # noqa: E402
+from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError  # noqa: E402
 from CardiacValveLandmarksLib.models.catalogue import resolve_model  # noqa: E402
 from CardiacValveLandmarksLib.models.published import PublishedNetwork  # noqa: E402
 from CardiacValveLandmarksLib.training.dataset import LabelledImages, read_npz, write_npz  # noqa: E402
-from CardiacValveLandmarksLib.training.loop import train  # noqa: E402
+from CardiacValveLandmarksLib.training.loop import DivergedError, train  # noqa: E402
 from CardiacValveLandmarksLib.training.published_augment import AugmentationRange, PublishedAugmentation  # noqa: E402
 from CardiacValveLandmarksLib.training.recipes.kcl_regression import TrainingRecipe, point_errors  # noqa: E402
 from CardiacValveLandmarksLib.training.sources import load_sources, synthetic_images  # noqa: E402
@@ -212,6 +212,59 @@ def test_sources_are_mixed_by_their_shares(few, tmp_path):
     before = kept.stat().st_mtime_ns
     assert load_sources(settings, tmp_path).fingerprint() == sources.fingerprint()
     assert kept.stat().st_mtime_ns == before and len(read_npz(kept)[0]) == 2 * 3 * 4
+
+
+def named(patients, seed=0):
+    count = len(patients)
+    images = np.random.default_rng(seed).random((count, 256, 256))
+    return LabelledImages(images, np.full((count, 11, 2), 50.0), (None,) * count, np.ones((count, 2)), patients)
+
+
+def test_a_patient_of_several_files_is_on_one_side(tmp_path):
+    def load(*halves):
+        for number, (whole, test) in enumerate(halves):
+            write_npz(tmp_path / f"{number}.npz", named(whole, number), None if test is None else named(test, number))
+        paths = tuple(str(tmp_path / f"{number}.npz") for number in range(len(halves)))
+        return load_sources(TrainingRecipe.Settings(datasets=paths, validation_share=0.4), tmp_path)
+
+    with pytest.raises(InputError, match=r"1\.npz.*'b' in this file's test half.*0\.npz"):
+        load((("a", "b"), ("c",)), (("d",), ("b",)))
+    # with no test half of their own, files are split alike, and as the stated halves say
+    everyone = tuple("abcdefgh")
+    for halves in (((everyone, None), (everyone[2:], None)), ((everyone, None), (("x", "a"), ("b", "y")))):
+        sources = load(*halves)
+        training = {name for part in sources.train for name in part.patients}
+        assert training and not training & set(sources.validation.patients)
+        assert training | set(sources.validation.patients) == {
+            name for pair in halves for half in pair for name in half or ()
+        }
+    assert "b" in sources.validation.patients and "a" in training
+    with pytest.raises(InputError, match="not known"):
+        load((everyone, None), (("", "a"), None))
+
+
+def test_a_run_is_made_longer_not_shorter(few, tmp_path):
+    how = {"steps": 2, "batch": 1, "workers": 0, "validate_every": 0}
+    train(recipe(few, tmp_path, **how), tmp_path)
+    before = (tmp_path / "settings.json").read_bytes()
+    with pytest.raises(ModelError, match="2 steps done"):
+        train(recipe(few, tmp_path, **{**how, "steps": 1}), tmp_path)
+    assert (tmp_path / "settings.json").read_bytes() == before
+
+
+def test_a_network_that_answers_no_numbers_is_not_kept(few, tmp_path):
+    """Weights this large are finite; what comes of them is not."""
+    with pytest.raises(DivergedError, match="as_published_px is nan"):
+        train(recipe(few, tmp_path, steps=1, batch=1, workers=0, learning_rate=1e30), tmp_path)
+    assert not (tmp_path / "model.pt").exists()
+
+
+def test_the_best_cannot_be_kept_without_landmarks_to_choose_by(tmp_path):
+    test = named(("c", "d"))
+    test.landmarks[:, :10] = np.nan
+    write_npz(tmp_path / "a.npz", named(("a", "b")), test)
+    with pytest.raises(InputError, match="keep_best"):
+        recipe(tmp_path / "a.npz", tmp_path, keep_best=True)
 
 
 def test_a_dataset_of_one_patient_is_refused(few, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 
 from ..errors import InputError, UsageError
@@ -128,13 +129,13 @@ def _files(options: argparse.Namespace) -> int:
     how = {"cines": cines, "spacing": options.spacing, "landmarks": chosen}
     how["persons"] = {cine: row["person"] for cine, row in groupings.items() if row.get("person")}
     model = compare(predictions, reference, **how)
-    with_second = compare(predictions, second, **how) if second else None
-    between = compare(second, reference, **how, common_frames=True) if second else None
+    with_second = compare(model.inform(predictions), second, **how) if second else None
+    between = compare(second, model.inform(reference), **how, common_frames=True) if second else None
     strata = _groupings(model, cines, groupings)
     result = evaluate(model, with_second, between, strata=strata, within=options.within)
-    _print(result)
-    if options.output:
+    if options.output:  # first: who reads what is printed may stop reading
         _write(result, options)
+    _print(result)
     return 0
 
 
@@ -182,6 +183,10 @@ def _strata(path: str) -> dict[str, dict[str, str]]:
         raise InputError(path, expected, str(error), advice) from error
     if not rows or "cine" not in rows[0] or len(rows[0]) < 2:
         raise InputError(path, expected, f"columns {list(rows[0])}" if rows else "no rows", advice)
+    if "view" in rows[0]:
+        raise InputError(
+            path, expected, "a column view", "The view is a grouping by itself; call the column otherwise."
+        )
     if any(None in row or None in row.values() for row in rows):
         raise InputError(path, expected, "a row with more or fewer columns than the first", advice)
     names = [row["cine"] for row in rows]
@@ -204,10 +209,12 @@ def _groupings(model, cines: list, stated: dict[str, dict[str, str]]) -> dict[st
         told = {name: value for name, value in told.items() if value}
         extra = stated.get(cine.cine, stated.get(cine.prediction, {}))
         groupings[cine.cine] = told | {name: value for name, value in extra.items() if value and name != "person"}
-    unknown = set(stated) - {name for cine in model.cines for name in (cine.cine, cine.prediction)}
-    if stated and len(unknown) == len(stated):
+    unknown = sorted(set(stated) - {name for cine in model.cines for name in (cine.cine, cine.prediction)})
+    if unknown:
         known = ", ".join(cine.cine for cine in model.cines[:5])
-        raise UsageError(f"--strata: none of its cines is compared; they are called {known}.")
+        if len(unknown) == len(stated):
+            raise UsageError(f"--strata: none of its cines is compared; they are called {known}.")
+        print(f"--strata: not compared, so passed over: {', '.join(unknown)} (compared are {known}).", file=sys.stderr)
     return groupings
 
 

@@ -62,9 +62,9 @@ def add_corrections(parser: argparse.ArgumentParser) -> None:
 
 def read_given(options: argparse.Namespace) -> list:
     """The corrected cines of all studies named; says what was found."""
-    from ..training.corrections import label_weights, read_corrections
+    from ..training.corrections import label_weights, read_all_corrections
 
-    corrected = [one for path in options.studies for one in read_corrections(path, options.cines)]
+    corrected = read_all_corrections(options.studies, options.cines)
     frames = sum(int(label_weights(one.landmarks, weight_of(options)).any(1).sum()) for one in corrected)
     patients = len({one.patient for one in corrected})
     print(f"{len(corrected)} corrected cines of {patients} patient(s), {frames} frames that count.")

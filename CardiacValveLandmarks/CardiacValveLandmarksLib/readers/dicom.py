@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ _STRAYS = "folder and sequence: every file has a SeriesInstanceUID of its own"
 _NOT_MAGNITUDE = {"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "PHASE_MAP", "VELOCITY", "VELOCITY MAP"}
 #: an interval between frames this much longer than the median is a gap: a frame is missing
 _GAP = 1.6
+#: what `_Series.source` adds to a folder
+_SERIES_LABEL = re.compile(r" \(series [^()]*\)$")
+
+
+def place_of(source: str) -> Path:
+    """The file or folder that a cine's `source` names."""
+    path = Path(source)
+    return path if path.exists() else Path(_SERIES_LABEL.sub("", source))
 
 
 @dataclass(eq=False)

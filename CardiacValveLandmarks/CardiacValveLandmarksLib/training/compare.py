@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,7 +43,8 @@ class ComparedCine:
     confidence: (n, 14). assessed: (n, 14) bool, the points that count. views: of the reference, "unknown" where nobody
     says.
     recognised: the view the other source says the cine is of. persons: whose heart, the cine's name where unknown.
-    prediction: what the other source calls the cine.
+    prediction: what the other source calls the cine. geometry: of the pixels, None: unknown. spacing: (2,) or (n, 2)
+    mm of a pixel, None where unit is "px".
     """
 
     cine: str
@@ -56,6 +57,8 @@ class ComparedCine:
     found: np.ndarray
     confidence: np.ndarray
     assessed: np.ndarray
+    geometry: SliceGeometry | None = None
+    spacing: np.ndarray | None = None
 
     @property
     def errors(self) -> np.ndarray:
@@ -70,6 +73,23 @@ class Comparison:
     cines: tuple[ComparedCine, ...]
     unit: str
     notes: tuple[str, ...]
+
+    def inform(self, sets: Sequence[LandmarkSet]) -> list[LandmarkSet]:
+        """The sets with the geometry and pixel spacing this comparison knows of their cines, where they state none.
+
+        What one file states holds for every reader of that cine: else two comparisons had two units.
+        """
+        known = {cine.prediction: cine for cine in self.cines} | {cine.cine: cine for cine in self.cines}
+        told = []
+        for item in sets:
+            cine = known.get(item.name)
+            if cine is not None and item.geometry is None:
+                item = replace(item, geometry=cine.geometry)
+            of_frames = cine is not None and cine.spacing is not None and cine.spacing.ndim == 2
+            if cine is not None and item.spacing is None and (not of_frames or _same_frames(item, cine)):
+                item = replace(item, spacing=cine.spacing)
+            told.append(item)
+        return told
 
     def rows(self) -> list[Row]:
         """A row for each assessed landmark of each frame."""
@@ -113,8 +133,9 @@ def compare(
             truth = truth.take(np.flatnonzero(in_both))
             if not len(truth.frames):
                 continue
-        geometry, pixel = _grid(other, truth, known.get(truth.name) or known.get(other.name), spacing)
-        placed.append((other, truth, geometry, pixel))
+        rows = _matching_frames(other, truth)
+        cine = known.get(truth.name) or known.get(other.name)
+        placed.append((other.take(rows), truth, *_grid(other.take(rows), truth, cine, spacing)))
     if not placed:
         raise InputError(predictions[0].source, f"a frame that {reference[0].source} marks too", "none")
     without = [truth.name for _, truth, _, pixel in placed if pixel is None]
@@ -129,25 +150,24 @@ def compare(
     marked = _marked_by_view(reference)
     compared = []
     for other, truth, geometry, pixel in placed:
-        rows = _matching_frames(other, truth)
-        views = tuple(view or other.views[row] or "unknown" for view, row in zip(truth.views, rows, strict=True))
+        views = tuple(view or its or "unknown" for view, its in zip(truth.views, other.views, strict=True))
         assessed = np.stack([marked[view] for view in views])
         assessed[:, APEX.index] &= has_apex
         if landmarks is not None:
             assessed &= np.isin(np.arange(N_POINTS) + 1, landmarks)
         scale = np.ones(2) if pixel is None else pixel[:, None] if pixel.ndim == 2 else pixel
-        confidence = np.full(assessed.shape, np.nan) if other.confidence is None else other.confidence[rows]
+        confidence = np.full(assessed.shape, np.nan) if other.confidence is None else other.confidence
         cine = known.get(truth.name) or known.get(other.name)
         nobody = (cine.patient_key if cine is not None else "") or truth.name
         told = persons.get(truth.name) or persons.get(other.name) if persons else None
-        mine, others = truth.persons or ("",) * len(rows), other.persons or ("",) * len(other.frames)
-        whose = tuple(one or others[row] for one, row in zip(mine, rows, strict=True))
-        recognised = tuple(other.views[row] for row in rows)
+        mine, others = (item.persons or ("",) * len(item.frames) for item in (truth, other))
+        whose = tuple(one or its for one, its in zip(mine, others, strict=True))
         compared.append(
             ComparedCine(
                 truth.name, other.name, tuple(told or person or nobody for person in whose), truth.frames, views,
-                recognised,
-                _pixels(truth, geometry) * scale, _pixels(other, geometry)[rows] * scale, confidence, assessed,
+                other.views,
+                _pixels(truth, geometry) * scale, _pixels(other, geometry) * scale, confidence, assessed,
+                geometry, pixel,
             )
         )  # fmt: skip
     for view in POINT_VIEWS:
@@ -222,13 +242,21 @@ def _only_of_view(predictions: Sequence[LandmarkSet], reference: Sequence[Landma
 def _grid(
     other: LandmarkSet, truth: LandmarkSet, cine: Cine | None, spacing: float | None
 ) -> tuple[SliceGeometry | None, np.ndarray | None]:
-    """The image plane both are compared in (None: pixels of one grid) and its pixel spacing (None: nobody knows)."""
+    """The image plane both are compared in (None: pixels of one grid) and its pixel spacing (None: nobody knows).
+    Both sets have the same frames."""
     geometry = other.geometry or truth.geometry or (cine.geometry if cine is not None else None)
-    if geometry is not None:
-        return geometry, geometry.spacing
-    stated = [item.spacing for item in (other, truth) if item.spacing is not None]
+    stated = [] if geometry is None else [geometry.spacing]
+    stated += [item.spacing for item in (other, truth) if item.spacing is not None and item.geometry is None]
     if cine is not None and cine.spacing is not None:
         stated.append(cine.spacing)
+    for one in stated[1:]:
+        if not np.allclose(one, stated[0], rtol=0.01):
+            found = " and ".join(f"{float(np.mean(value)):g} mm" for value in (stated[0], one))
+            raise InputError(
+                truth.source, f"one pixel spacing of {truth.name!r}", found, f"Compared with {other.source}."
+            )
+    if geometry is not None:
+        return geometry, geometry.spacing
     if spacing is not None:
         if not 0 < spacing < 100:
             raise UsageError(f"--spacing {spacing}: expected millimetres a pixel.")
@@ -262,6 +290,10 @@ def _matching_frames(other: LandmarkSet, truth: LandmarkSet) -> np.ndarray:
             f"The reference is {truth.source}.",
         )
     return np.array([place[int(frame)] for frame in truth.frames], int)
+
+
+def _same_frames(item: LandmarkSet, cine: ComparedCine) -> bool:
+    return len(item.frames) == len(cine.frames) and bool((item.frames == cine.frames).all())
 
 
 def _span(frames: np.ndarray) -> str:

@@ -20,7 +20,7 @@ from ..detection.files import read_landmarks, stated_geometry
 from ..errors import InputError
 from ..geometry import SliceGeometry
 from ..landmarks import N_LANDMARKS, LandmarkSeries, Provenance, view_mask
-from ..readers import scan
+from ..readers import place_of, scan
 from ..study import StudyView
 from ..study_images import cine_of
 from ..study_io import study_from_json
@@ -147,6 +147,25 @@ def read_corrections(path: str | os.PathLike, cines: str | os.PathLike | None = 
     return _corrected(path, _pairs_of_json(path, cines))
 
 
+def read_all_corrections(
+    paths: Sequence[str | os.PathLike], cines: str | os.PathLike | None = None
+) -> list[CorrectedCine]:
+    """`read_corrections` of several, each cine once.
+
+    InputError where two have the same images: the cine would be trained on and held out at once, and count twice.
+    """
+    corrected, known = [], {}
+    for path in paths:
+        for one in read_corrections(path, cines):
+            key = hashlib.sha256(np.ascontiguousarray(one.cine.frames)).digest()
+            if key in known:
+                found = f"the {one.view} {one.cine.name!r} in {known[key]} as well"
+                raise InputError(path, "each corrected cine in one of the studies", found, "Give one of the two.")
+            known[key] = path
+            corrected.append(one)
+    return corrected
+
+
 def _read_folder(folder: Path, cines: str | os.PathLike | None) -> list[CorrectedCine]:
     whole = next((folder / name for name in ("study.mrb", "study.json") if (folder / name).is_file()), None)
     if whole is not None:
@@ -247,12 +266,12 @@ def _with_markups(path: Path, landmarks: LandmarkSeries, geometry: SliceGeometry
 
 def _images(path: Path, view: StudyView, cines: str | os.PathLike | None) -> Cine:
     """The cine a view is of: among `cines`, else where the study says its images were read."""
-    what = f"{path.name}, {view.view} ({view.name})"
+    what = f"{path}, {view.view} ({view.name})"
     if cines is None and not view.source:
         raise InputError(
             what, "to be told where its images are", "a study that does not say", "Give their folder with --cines."
         )
-    where = Path(cines if cines is not None else view.source)
+    where = Path(cines) if cines is not None else place_of(view.source)
     if not where.exists():
         raise InputError(what, f"its images at {where}", "nothing there", "Give their folder with --cines.")
     return cine_of(view, scan(where).cines, where)

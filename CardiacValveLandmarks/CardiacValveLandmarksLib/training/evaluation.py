@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..errors import InputError
 from ..landmarks import APEX
 from ..short_axis import N_SHORT_AXIS, arvi_angle
 from .agreement import Calibration, bland_altman, calibrate, describe, paired_test, wrapped
@@ -61,6 +62,9 @@ def evaluate(
     pairs = {MODEL: model} | {
         name: pair for name, pair in ((MODEL_SECOND, second), (READERS, readers)) if pair is not None
     }
+    if len({pair.unit for pair in pairs.values()}) > 1:
+        found = ", ".join(f"{name}: {pair.unit}" for name, pair in pairs.items())
+        raise InputError("evaluation", "distances in one unit", found, "State the pixel spacing with --spacing.")
     notes = [note for pair in pairs.values() for note in pair.notes]
     told = None
     if model.unit == "mm":

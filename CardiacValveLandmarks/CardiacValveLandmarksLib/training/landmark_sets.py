@@ -332,6 +332,9 @@ def _markups(content: dict, path: Path, names: NameMap) -> list[_Marked]:
         if landmark is None:
             reason = "" if view else " (no view known)"
             raise InputError(path, "points named after landmarks", f"the label {label!r}{reason}", advice)
+        if view is not None and view not in landmark.views:
+            found = f"{landmark.number} {landmark.name}, of the {', '.join(landmark.views)}"
+            raise InputError(path, f"landmarks of the {view}, which the file's name says", found, advice)
         if np.isfinite(points[landmark.index, 0]):
             raise InputError(path, "one point a landmark", f"two for {landmark.number} {landmark.name}", advice)
         points[landmark.index] = place

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ..errors import CvlError
+from ..errors import CvlError, ModelError, UsageError
 from ..files import locked_folder
 from ..models.engine import torch_device
 from .checkpoint import RunState, load_checkpoint, save_checkpoint
@@ -40,7 +40,9 @@ class Progress(NamedTuple):
 
 
 class DivergedError(CvlError):
-    """The loss is not a finite number any more."""
+    """The loss, the weights or the figures on validation are not finite numbers any more."""
+
+    exit_status = UsageError.exit_status  # a smaller learning rate, or better data
 
 
 def train(recipe: Recipe, folder: Path, *, progress: Callable[[Progress], None] | None = None) -> Path:
@@ -58,6 +60,9 @@ def train(recipe: Recipe, folder: Path, *, progress: Callable[[Progress], None] 
         net = recipe.network().to(device)
         state = RunState(net, recipe.optimiser(net), copy.deepcopy(net) if settings.average else None)
         load_checkpoint(folder, recipe, state)
+        if state.step > settings.steps:
+            expected, found = f"a run of {settings.steps} steps or fewer so far", f"{state.step} steps done"
+            raise ModelError(folder, expected, found, "A run can be made longer, not shorter; choose another folder.")
         write_settings(folder, recipe.name, settings)
         with RunLog(folder, state.step, settings.tensorboard) as log:
             _run(recipe, state, device, folder, log, progress)
@@ -123,8 +128,10 @@ def _run(
         totals = {name: totals.get(name, 0.0) + value for name, value in values.items()}
         logged += 1
         last = done == settings.steps
+        if last or any(every and done % every == 0 for every in (settings.validate_every, settings.checkpoint_every)):
+            _check_weights(state, rate, folder)
         if settings.validate_every and (done % settings.validate_every == 0 or last):
-            _validate(recipe, state, log)
+            _validate(recipe, state, log, folder)
             last = last or recipe.enough(state.history)
         if done % settings.log_every == 0 or last:
             means = {name: total / logged for name, total in totals.items()}
@@ -205,13 +212,33 @@ def _average(state: RunState, decay: float) -> None:
             mean.lerp_(value, 1 - keep) if mean.is_floating_point() else mean.copy_(value)
 
 
-def _validate(recipe: Recipe, state: RunState, log: RunLog) -> None:
+def _check_weights(state: RunState, rate: float, folder: Path) -> None:
+    """DivergedError before weights that are no numbers are kept."""
+    broken = _not_finite(state.net)
+    if broken:
+        raise DivergedError(
+            f"{folder}: {len(broken)} of the network's weights ({broken[0]}) are not finite after step {state.step}. "
+            f"Learning rate {rate:g}: try a smaller one. The last checkpoint is kept."
+        )
+
+
+def _not_finite(net: nn.Module) -> list[str]:
+    return [name for name, parameter in net.named_parameters() if not torch.isfinite(parameter).all()]
+
+
+def _validate(recipe: Recipe, state: RunState, log: RunLog, folder: Path) -> None:
     net = state.net if state.average is None else state.average
     was_training = net.training
     net.eval()
     with torch.no_grad():
         figures = recipe.validate(net)
     net.train(was_training)
+    for name in recipe.always_finite:
+        if not math.isfinite(figures[name]):
+            raise DivergedError(
+                f"{folder}: {name} is {figures[name]} on the validation images after step {state.step}. Try a smaller "
+                "learning rate in another folder. The last checkpoint is kept."
+            )
     state.history.append({"step": state.step, **figures})
     log.validation(state.step, figures)
     if recipe.monitor is not None and figures:
@@ -240,7 +267,7 @@ def _where(
     terms = [name for name, value in values.items() if name != "loss" and not math.isfinite(value)]
     text = f"{folder}: the loss is {values['loss']} at step {step}"
     text += f" (term {', '.join(terms)})" if terms else ""
-    broken = [name for name, p in state.net.named_parameters() if not torch.isfinite(p).all()]
+    broken = _not_finite(state.net)
     if "images" in batch and not torch.isfinite(batch["images"]).all():
         return f"{text}: its images hold values that are not finite. Check the training data."
     if broken:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..phantom.cines import synthetic_study
 from .dataset import LabelledImages, join, read_npz, split_by_patient, write_npz
+from .point_images import PointImages, join_points
 from .settings import LoopSettings
+
+Images = TypeVar("Images", LabelledImages, PointImages)
 
 
 @dataclass(frozen=True)
@@ -63,22 +68,63 @@ def load_sources(settings: DataSettings, folder: Path, size: tuple[int, int] | N
 
     InputError: what read_npz refuses; too few patients for a validation half where a source comes without one.
     """
-    train, validation = [], []
-    for path in settings.datasets:
-        whole, held = read_npz(path, size)
-        if not len(held):
-            whole, held = split_by_patient(whole, settings.validation_share, settings.seed, path)
-        train.append(whole)
-        validation.append(held)
+    given = [(path, [half for half in read_npz(path, size) if len(half)]) for path in settings.datasets]
     if settings.synthetic:
         path = folder / f"synthetic-{settings.seed}-{settings.synthetic}.npz"
         if not path.exists():
-            write_npz(path, synthetic_images(settings.seed, settings.synthetic, train[0].shape if train else size))
-        whole, held = split_by_patient(read_npz(path, size)[0], settings.validation_share, settings.seed, path)
-        train.append(whole)
-        validation.append(held)
+            shape = given[0][1][0].shape if given else size
+            write_npz(path, synthetic_images(settings.seed, settings.synthetic, shape))
+        given.append((path, [read_npz(path, size)[0]]))
+    train, validation = split_sources(given, settings.validation_share, settings.seed)
     chances = np.array(settings.shares or [len(part) for part in train], np.float64)
-    return Sources(tuple(train), join(validation), chances / chances.sum())
+    return Sources(train, join(validation), chances / chances.sum())
+
+
+def split_sources(
+    given: Sequence[tuple[str | os.PathLike, Sequence[Images]]], share: float, seed: int
+) -> tuple[tuple[Images, ...], tuple[Images, ...]]:
+    """(training, validation) images of each source: its halves where it has both, else split by patient.
+
+    given: (source, [training, test] or [all]). A patient who is in several sources is on one side in all of them.
+    InputError: one file trains on a patient another tests on; what split_by_patient refuses; nothing left to train on.
+    """
+    sides: dict[str, tuple[int, object]] = {}
+    for source, halves in given:
+        for side, half in enumerate(halves if len(halves) == 2 else ()):
+            for name in set(half.patients) - {""}:
+                other, where = sides.setdefault(name, (side, source))
+                if other != side:
+                    found = f"{name!r} in this file's {('training', 'test')[side]} half and in the other one of {where}"
+                    raise InputError(source, "each patient in one half, in all files", found, "Split by patient.")
+    result = []
+    for source, halves in given:
+        parts = tuple(halves) if len(halves) == 2 else _split(halves[0], sides, share, seed, source)
+        for side, part in enumerate(parts):
+            sides |= {name: (side, source) for name in part.patients if name}
+        result.append(parts)
+    training, validation = zip(*result, strict=True)
+    for what, parts in (("train on", training), ("validate on", validation)):
+        if not any(map(len, parts)):
+            raise InputError(given[0][0], f"images to {what}", "none: their patients are all on the other side")
+    return training, validation
+
+
+def _split(data: Images, sides: Mapping[str, tuple[int, object]], share: float, seed: int, source) -> tuple:
+    """The patients whose side is known go there, the others are split."""
+    side = np.array([sides[name][0] if name in sides else -1 for name in data.patients])
+    parts = [data.take(side == 0), data.take(side == 1)]
+    free = data.take(side < 0)
+    if (side < 0).all():
+        return split_by_patient(free, share, seed, source)
+    if len(set(free.patients)) > 1 or "" in free.patients:
+        parts = [_together(*pair) for pair in zip(parts, split_by_patient(free, share, seed, source), strict=True)]
+    else:
+        parts[0] = _together(parts[0], free)
+    return tuple(parts)
+
+
+def _together(one: Images, two: Images) -> Images:
+    return join([one, two]) if isinstance(one, LabelledImages) else join_points([one, two])
 
 
 def synthetic_images(seed: int, patients: int, shape: tuple[int, int] = (256, 256), frames: int = 4) -> LabelledImages:

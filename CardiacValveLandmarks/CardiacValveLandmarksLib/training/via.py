@@ -138,7 +138,12 @@ def _named(region: object, image: str, view: str | None, path: str | os.PathLike
         words = ", ".join(f"{key}={value!r}" for key, value in values.items()) or "no attribute"
         reason = "" if view or found else ", and no view known"
         raise InputError(path, "each point to name one landmark", f"{words} in {image!r}{reason}", _ADVICE)
-    return found.pop()
+    (landmark,) = found
+    if view is not None and view not in landmark.views:
+        expected = f"landmarks of the {view} in {image!r}"
+        found = f"{landmark.number} {landmark.name}, of the {', '.join(landmark.views)}"
+        raise InputError(path, expected, found, "Rename the point, or correct the view.")
+    return landmark
 
 
 def _place(shape: object, image: str, path: str | os.PathLike, names: NameMap) -> np.ndarray:
@@ -149,5 +154,7 @@ def _place(shape: object, image: str, path: str | os.PathLike, names: NameMap) -
         place = np.array([float(shape["cy"]), float(shape["cx"])])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, "numbers cx and cy", f"{shape} in {image!r}", _ADVICE) from error
+    if not np.isfinite(place).all():
+        raise InputError(path, "finite numbers cx and cy", f"{shape} in {image!r}", "Mark the point again.")
     # a pixel of an enlarged picture is smaller: pixel centres of both grids are aligned at their common corner
     return (place + 0.5) / names.scale - 0.5 + np.array(names.offset)

@@ -30,11 +30,13 @@ class Recipe(ABC):
     """One way of training. It must be picklable, and may keep its data in memory.
 
     monitor: the validation figure whose least value decides which weights are kept; None: the last.
+    always_finite: validation figures that are numbers, unless the network's answers are not.
     """
 
     name: ClassVar[str]
     Settings: ClassVar[type[LoopSettings]] = LoopSettings
     monitor: ClassVar[str | None] = None
+    always_finite: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: LoopSettings, folder: Path) -> None:
         """Read and check the data. folder: of the run; data the recipe makes may be kept there."""

@@ -7,6 +7,7 @@ successive steps. published_augment.py says what differs there.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import UsageError
+from ...errors import InputError, UsageError
 from ...landmarks import VALVE_LANDMARKS
 from ...models.published import SIZE, PublishedNetwork
 from ..checkpoint import save_tensors
@@ -72,6 +73,7 @@ class TrainingRecipe(Recipe):
     name = "kcl-regression"
     Settings = RegressionSettings
     settings: RegressionSettings
+    always_finite = ("as_published_px",)
 
     def __init__(self, settings: RegressionSettings, folder: Path) -> None:
         super().__init__(settings, folder)
@@ -84,6 +86,9 @@ class TrainingRecipe(Recipe):
         self._augment = PublishedAugmentation(SIZE, amount)
         self._sources = load_sources(settings, folder, (SIZE, SIZE))
         self._fingerprint = self._sources.fingerprint()
+        if settings.keep_best and not np.isfinite(ten_points(self._sources.validation.landmarks)).any():
+            source = settings.datasets[0] if settings.datasets else "the settings"
+            raise InputError(source, "landmarks in the validation images, for keep_best to choose by", "none")
 
     @property
     def monitor(self) -> str | None:
@@ -151,7 +156,10 @@ def scaled(image: Tensor) -> Tensor:
 
 
 def point_errors(found: np.ndarray, truth: np.ndarray, spacing: np.ndarray) -> dict[str, float]:
-    """Figures of points (n, 10, 2) pixels against truth (NaN absent); spacing (n, 2) mm, NaN unknown."""
+    """Figures of points (n, 10, 2) pixels against truth (NaN absent); spacing (n, 2) mm, NaN unknown. A figure that
+    nothing in the truth tells is left out; where an answer is no number, as_published_px is not one either."""
+    if not np.isfinite(found).all():
+        return {"as_published_px": math.nan}
     difference = found - truth
     pixels = np.linalg.norm(difference, axis=-1)
     millimetres = np.linalg.norm(difference * spacing[:, None], axis=-1)

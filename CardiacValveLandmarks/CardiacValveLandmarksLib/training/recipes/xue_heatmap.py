@@ -22,9 +22,9 @@ from ...models.published_unet import PublishedUNet
 from ...models.shading import coarse_shape, even_out, log_shading
 from ...phantom.sequences import SEQUENCES
 from ...short_axis import N_SHORT_AXIS
-from ..dataset import read_npz, split_by_patient
+from ..dataset import read_npz
 from ..point_images import PointImages, from_labelled, join_points, read_short_axis, standardise
-from ..sources import DataSettings
+from ..sources import DataSettings, split_sources
 from ..synthetic_points import synthetic_points
 from ..xue_model import is_synthetic_only, load_weights, write_model
 from . import Recipe
@@ -116,6 +116,7 @@ class TrainingRecipe(Recipe):
     name = "xue-heatmap"
     Settings = XueSettings
     monitor = "loss"
+    always_finite = ("loss",)
     settings: XueSettings
 
     def __init__(self, settings: XueSettings, folder: Path) -> None:
@@ -282,8 +283,8 @@ def figures(found: np.ndarray, data: PointImages, numbers: Sequence[int] | None)
 
 
 def _data(settings: XueSettings) -> tuple[PointImages, PointImages]:
-    """(training, validation) images, standardised; a source without a test half is split by patient."""
-    training, validation = [], []
+    """(training, validation) images, standardised."""
+    given = []
     for source, halves in _sources(settings):
         ready = []
         for part in halves:
@@ -291,10 +292,8 @@ def _data(settings: XueSettings) -> tuple[PointImages, PointImages]:
                 spacing = np.where(np.isfinite(part.spacing), part.spacing, settings.assumed_spacing_mm)
                 part = replace(part, spacing=spacing)
             ready.append(standardise(part, (settings.size, settings.size), settings.spacing_mm, source))
-        if len(ready) == 1:
-            ready = split_by_patient(ready[0], settings.validation_share, settings.seed, source)
-        training.append(ready[0])
-        validation.append(ready[1])
+        given.append((source, ready))
+    training, validation = split_sources(given, settings.validation_share, settings.seed)
     return join_points(training), join_points(validation)
 
 
