@@ -25,6 +25,7 @@ from .landmarks import APEX, VALVE_LANDMARKS, VIEWS, LandmarkSeries
 from .measurements import EXCURSION_AXES, ExcursionAxis, build_measures
 from .motion_check import MotionCheck, check_motion, frame_ranges
 from .path_draws import PathDraws
+from .readers.checks import GAP, TOO_SHORT
 from .study import Study, StudySettings, StudyView
 from .study_rings import build_rings
 from .study_views import Assigned, assign_views
@@ -207,6 +208,15 @@ def _timing_doubts(views: Sequence[StudyView], doubts: list[str]) -> None:
                 f"{view.view} ({view.name}): its frames span {span:.0f} ms, longer than the RR of {view.rr_ms:.0f} ms; "
                 "they are laid over one beat. Check the RR."
             )
+        elif TOO_SHORT in view.rr_source:
+            doubts.append(f"{view.view} ({view.name}): RR of {view.rr_ms:.0f} ms, {view.rr_source}. Check it.")
+        if view.times_ms is not None and len(view.times_ms) > 2:
+            steps = np.diff(view.times_ms)
+            if steps.max() > GAP * np.median(steps):
+                doubts.append(
+                    f"{view.view} ({view.name}): two frames lie {steps.max():.0f} ms apart, the others "
+                    f"{np.median(steps):.0f} ms: some seem to be missing."
+                )
         if np.isnan(view.rr_ms):
             doubts.append(f"{view.view} ({view.name}): RR unknown; it has no velocities.")
     first = {view.view: float(view.times_ms[0]) for view in views if view.times_ms is not None}

@@ -103,6 +103,39 @@ def test_handedness_does_not_matter(view):
     np.testing.assert_allclose(a, b, atol=0.5)
 
 
+@pytest.mark.parametrize("number", [2, 11])
+def test_what_lies_beyond_the_edge_is_not_put_on_it(study, number):
+    """Cut off 4 mm before the landmark, on whichever side that takes away least, the image still shows the wall."""
+    item = study.item("2CH")
+    places = item.truth.positions[:, number - 1]
+    beyond = 4.0 / item.cine.spacing
+    low, high = np.floor(places.min(0) - beyond).astype(int), np.ceil(places.max(0) + beyond).astype(int)
+    cuts = [(axis, slice(None, low[axis])) for axis in (0, 1)] + [(axis, slice(high[axis], None)) for axis in (0, 1)]
+    kept = [len(range(*cut.indices(item.cine.shape[axis]))) / item.cine.shape[axis] for axis, cut in cuts]
+    axis, cut = cuts[int(np.argmax(kept))]
+    part = (slice(None), cut) if axis == 0 else (slice(None), slice(None), cut)
+    result = detect(item.cine.replace(frames=item.cine.frames[part], geometry=None), view="2CH", tta=False)
+    found = result.landmarks.positions
+    edge = 1.45 / item.cine.spacing
+    inside = (found >= edge) & (found <= np.array(item.cine.frames[part].shape[1:]) - 1 - edge)
+    assert inside[result.landmarks.present].all()
+    assert not result.landmarks.present[:, number - 1].any()
+
+
+def test_a_stated_view_that_is_not_recognised_makes_every_point_doubtful(study):
+    item = study.item("4CH")
+    found, wrong = detect(item.cine, view="4CH", tta=False), detect(item.cine, view="2CH", tta=False)
+    assert found.landmarks.confidence[found.landmarks.present].mean() > 0.8
+    assert wrong.landmarks.present.any() and wrong.landmarks.confidence[wrong.landmarks.present].max() < 0.5
+
+
+def test_an_image_below_zero_is_refused_as_such(study):
+    """Not as another view: its intensities were shifted."""
+    cine = study.item("2CH").cine
+    with pytest.raises(InputError, match="brighter than 0"):
+        detect(cine.replace(frames=cine.frames - cine.frames.max()))
+
+
 @pytest.mark.parametrize("kind", ["SAX", "RV2CH"])
 def test_other_planes_are_refused(kind):
     result = detect(synthetic_study(4003, kinds=(kind,), frames=3).items[0].cine)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from CardiacValveLandmarksLib.errors import InputError
 from CardiacValveLandmarksLib.geometry import SliceGeometry
+from CardiacValveLandmarksLib.phantom.cines import synthetic_study
+from CardiacValveLandmarksLib.phantom.dicom import write_dicom
 from CardiacValveLandmarksLib.readers import read_cine, scan
 from cine_files import assert_same, edit, make_cine, make_geometry, write_series
 from hypothesis import HealthCheck, given, settings
@@ -247,7 +249,7 @@ def test_one_missing_trigger_time_is_named(tmp_path):
         read_cine(tmp_path)
 
 
-def test_cycle_length(tmp_path):
+def test_cycle_length(tmp_path, caplog):
     paths = write_series(make_cine(20), tmp_path)
 
     def heart_rate(data, _):
@@ -266,6 +268,52 @@ def test_cycle_length(tmp_path):
     read = read_cine(tmp_path)
     # a cycle shorter than its frames cannot be
     assert read.rr_ms == 700 and "500 ms is shorter" in read.rr_source
+    assert "the stated cycle is not used" in caplog.text
+
+
+def test_two_beats_are_not_read_as_one(tmp_path):
+    """Where the frames show the beat again; a beat whose stated length is half of what it is stays one."""
+    one = synthetic_study(5, kinds=("4CH",), frames=16, shape=(64, 64), spacing=4.0).items[0].cine
+    interval = one.rr_ms / one.n_frames
+    times = np.arange(2 * one.n_frames) * interval
+    two = one.replace(frames=np.concatenate([one.frames, one.frames + 3]), times_ms=times)
+    write_dicom(two, tmp_path / "two", series_number=1, series_description="")
+    with pytest.raises(InputError, match=r"one heart beat.*about 1\.9 beats"):
+        read_cine(tmp_path / "two")
+    half = one.replace(rr_ms=one.rr_ms / 2)
+    write_dicom(half, tmp_path / "half", series_number=1, series_description="")
+    read = read_cine(tmp_path / "half")
+    assert read.rr_ms == pytest.approx(one.rr_ms, abs=1) and "shorter" in read.rr_source
+
+
+def test_a_cine_over_midnight_stays_in_order(tmp_path):
+    cine = make_cine(8)
+
+    def clock(data, index):
+        del data.TriggerTime
+        seconds = (86_399.8 + 0.05 * index) % 86_400
+        data.AcquisitionTime = f"{int(seconds // 3600):02d}{int(seconds % 3600 // 60):02d}{seconds % 60:06.3f}"
+
+    edit(write_series(cine, tmp_path), clock)
+    read = read_cine(tmp_path)
+    np.testing.assert_array_equal(read.frames, cine.frames)
+    np.testing.assert_allclose(read.times_ms, np.arange(8) * 50.0, atol=1.1)
+
+
+def test_a_pixel_spacing_with_a_sign_is_refused(tmp_path):
+    """It would mirror the image in the patient."""
+    edit(write_series(make_cine(), tmp_path), lambda data, _: setattr(data, "PixelSpacing", [-1.4, 1.4]))
+    with pytest.raises(InputError, match="PixelSpacing"):
+        read_cine(tmp_path)
+
+
+def test_linked_folders_are_read_once(tmp_path):
+    write_series(make_cine(), tmp_path / "elsewhere" / "a")
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "round").symlink_to(scans)
+    assert len(scan(scans).cines) == 1
 
 
 def test_attributes_that_break_their_rules(tmp_path):

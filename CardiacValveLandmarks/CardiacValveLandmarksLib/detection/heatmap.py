@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cine import Cine
-from ..errors import Cancelled
+from ..errors import Cancelled, InputError
 from ..landmarks import N_LANDMARKS, VIEWS, in_view
 from ..models.decoding import PRESENCE, decode, decode_blob, spread
 from ..models.engine import Engine
@@ -79,6 +79,7 @@ class HeatmapDetector:
 
     def find(self, view: str | None) -> Found:
         """Look for the landmarks of `view`, or of the view that is recognised (None)."""
+        self._check_intensities()
         sampled = np.unique(np.linspace(0, self.cine.n_frames - 1, _SAMPLED_FRAMES).round().astype(int))
         readings = [
             self._read(sampled, spacing, mirrored, allowed, view)
@@ -109,6 +110,15 @@ class HeatmapDetector:
         return self._decide(look, window, chosen, scores, facts, warnings)
 
     # -- steps -----------------------------------------------------------------------------------
+    def _check_intensities(self) -> None:
+        if self.spec.input.intensity == "percentile" and np.percentile(self.cine.frames, 99) <= 0:
+            raise InputError(
+                self.cine.source or self.cine.name,
+                "tissue brighter than 0",
+                f"values from {self.cine.frames.min():g} to {self.cine.frames.max():g}, hardly any above 0",
+                "The image was shifted or inverted: undo that.",
+            )
+
     def _spacings(self) -> list[np.ndarray]:
         if self.spec.input.spacing_mm is None:
             return [np.ones(2)]
@@ -290,16 +300,17 @@ class HeatmapDetector:
         shown = np.zeros(N_LANDMARKS, bool)
         shown[[landmark.index for landmark in in_view(view)]] = True
         present = (strength >= self._presence) & shown
-        # outside the image there is nothing to see
-        inside = (positions >= -0.5) & (positions <= np.array(self.cine.shape) - 0.5)
-        present &= inside.all(-1)
+        present &= self._inside(window, positions)
         spacing = self._spacing(window)
         marked = np.where(present[..., None], positions, np.nan)
         followed = follow_motion(self.cine.frames, spacing, marked, spreads)
+        present &= self._inside(window, followed)
         moved_mm = np.where(present, np.linalg.norm((followed - marked) * spacing, axis=-1), 0.0)
         positions = np.where(present[..., None], followed, positions)
         signs = np.stack([strength, _over_the_beat(spreads, present), moved_mm], axis=-1)
         confidence = np.nan_to_num(self._certainty(signs))
+        if self.spec.decision is not None:  # calibrated on images the model recognises
+            confidence *= min(1.0, scores[view] / self._view_threshold)
         self._doubt_short_valves(view, spacing, positions, present, confidence, warnings)
         return Found(
             positions,
@@ -313,6 +324,15 @@ class HeatmapDetector:
             facts=facts,
             warnings=tuple(warnings),
         )
+
+    def _inside(self, window: Window, positions: np.ndarray) -> np.ndarray:
+        """(…) bool of positions (…, 2) in the cine's pixels: further than a pixel of the model from the edge of the
+        image and of what the model looked at. A landmark that lies beyond has its maximum squeezed against the edge."""
+        edge = np.abs(np.array(window.step))
+        in_image = (positions >= edge) & (positions <= np.array(self.cine.shape) - 1 - edge)
+        places = window.positions(positions)
+        in_window = (places >= 1) & (places <= np.array(window.size) - 2)
+        return (in_image & in_window).all(-1)
 
     def _spacing(self, window: Window) -> np.ndarray:
         """(2,) mm of the cine's pixels; where it is not known, as it was assumed for the model."""

@@ -12,12 +12,17 @@ def scale_windows(images: np.ndarray, intensity: str, spacing_mm: float = 1.0) -
 
     "percentile": divided by the 99th percentile, clipped to [0, 1.5]. "file", "frame": least to greatest value of all
     or of each window to [0, 1]. "evened": coil shading, estimated on the mean frame, divided out, then as "frame".
-    spacing_mm: of the windows' pixels. Constant windows become 0.
+    spacing_mm: of the windows' pixels. Constant windows become 0, and with
+    "percentile" those that are not above 0 nearly anywhere.
     """
     if intensity == "percentile":
-        return np.clip(images / max(float(np.percentile(images, 99)), 1e-6), 0, 1.5).astype(np.float32)
+        bright = float(np.percentile(images, 99))
+        if bright <= 0:
+            return np.zeros(images.shape, np.float32)
+        return np.clip(images / bright, 0, 1.5).astype(np.float32)
     if intensity == "evened":
         images = even_out(images, log_shading(images.mean(0), spacing_mm))
     axes = (0, 1, 2) if intensity == "file" else (1, 2)
     low, high = images.min(axes, keepdims=True), images.max(axes, keepdims=True)
-    return ((images - low) / np.maximum(high - low, 1e-6)).astype(np.float32)
+    span = high - low
+    return ((images - low) / np.where(span > 0, span, 1)).astype(np.float32)

@@ -12,6 +12,40 @@ from ..errors import InputError
 MAX_FRAME_INTERVAL_MS = 250.0
 #: ms, bounds of a cardiac cycle (400 to 20 beats a minute: animals are scanned as well)
 RR_RANGE_MS = (150.0, 3000.0)
+#: an interval between frames this much longer than the median is a gap: a frame is missing
+GAP = 1.6
+#: how `rr_source` ends where a stated cycle was not believed
+TOO_SHORT = "is shorter than the time the frames span"
+#: frames span this many stated cycles before several beats are looked for
+_SEVERAL = 1.5
+#: share of the pixels that vary most; frames a cycle apart differ by less than this share of those half a cycle apart
+_MOVING, _ALIKE = 0.1, 0.6
+
+
+def check_one_beat(path: str | os.PathLike, frames: np.ndarray, times_ms: np.ndarray, cycle_ms: float) -> None:
+    """InputError where frames (T, H, W) that span more than the stated cycle show the heart beat again: frames a cycle
+    apart are alike, those half a cycle apart are not. (Were the cycle stated too short, they would differ most.)
+    """
+    span = float(times_ms[-1] - times_ms[0])
+    if span <= _SEVERAL * cycle_ms:
+        return
+    spread = frames.std(0)
+    moving = frames[:, spread >= np.quantile(spread, 1 - _MOVING)]
+
+    def apart(gap_ms: float) -> float:
+        """Mean difference of frames so far apart in time."""
+        first = np.flatnonzero(times_ms + gap_ms <= times_ms[-1])
+        second = np.abs(times_ms[None] - (times_ms[first] + gap_ms)[:, None]).argmin(1)
+        return float(np.abs(moving[first] - moving[second]).mean())
+
+    if apart(cycle_ms) < _ALIKE * apart(cycle_ms / 2):
+        raise InputError(
+            path,
+            "the frames of one heart beat",
+            f"{len(frames)} over {span:.0f} ms where a beat of {cycle_ms:.0f} ms is stated, and those a beat apart are "
+            f"alike: about {span / cycle_ms:.1f} beats",
+            "Give one beat: export it by itself, or take the other frames out of the folder.",
+        )
 
 
 def check_frames(path: str | os.PathLike, frames: np.ndarray) -> None:

@@ -16,11 +16,11 @@ from ..cine import Cine
 from ..errors import InputError
 from ..files import safe_name
 from ..geometry import SliceGeometry
-from .checks import check_frames
+from .checks import GAP, check_frames, check_one_beat
 from .dicom_frames import Damaged, Frame, NotCine, read_headers
 from .dicom_pixels import read_pixels
 from .result import Scan, Skipped
-from .timing import Ordered, cycle_length, order_frames
+from .timing import Ordered, cycle_length, order_frames, stated_cycle
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +31,6 @@ _MIN_STRAYS = 5
 _STRAYS = "folder and sequence: every file has a SeriesInstanceUID of its own"
 #: ImageType words (after the first two) and ComplexImageComponent values of what is no magnitude image
 _NOT_MAGNITUDE = {"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "PHASE_MAP", "VELOCITY", "VELOCITY MAP"}
-#: an interval between frames this much longer than the median is a gap: a frame is missing
-_GAP = 1.6
 #: what `_Series.source` adds to a folder
 _SERIES_LABEL = re.compile(r" \(series [^()]*\)$")
 
@@ -248,6 +246,9 @@ def _cine(series: _Series, name: str, source: str, ordered: Ordered, pixels: dic
     if first.inverted:  # MONOCHROME1: the lowest value is white
         stack = stack.max() + stack.min() - stack
     check_frames(source, stack)
+    stated = stated_cycle(frames)[0]
+    if stated is not None and ordered.times_ms is not None:
+        check_one_beat(source, stack, ordered.times_ms, stated)
     return Cine(
         stack,
         geometry=_geometry(source, first),
@@ -312,7 +313,7 @@ def _attributes(series: _Series, source: str, ordered: Ordered) -> dict[str, str
         attributes["duplicates_dropped"] = float(series.duplicates)
     if times is not None and len(times) > 2:
         steps = np.diff(times)
-        if steps.max() > _GAP * np.median(steps):
+        if steps.max() > GAP * np.median(steps):
             attributes["longest_gap_ms"] = float(steps.max())
             _log.warning(
                 "%s: a frame seems to be missing (%.0f ms between two frames, %.0f ms as a rule)",

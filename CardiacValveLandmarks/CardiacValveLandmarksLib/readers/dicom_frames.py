@@ -267,7 +267,7 @@ def _frames(path: Path, data, series_uid: str) -> list[Frame]:
                 shape=(int(data.Rows), int(data.Columns)),
                 position=_vector(_value(data, places, "ImagePositionPatient"), 3),
                 orientation=_vector(_value(data, places, "ImageOrientationPatient"), 6),
-                spacing=_vector(_value(data, places, "PixelSpacing"), 2),
+                spacing=_spacing(_value(data, places, "PixelSpacing")),
                 thickness=float("nan") if thickness is None else thickness,
                 times={name: value for name, value in times.items() if value is not None},
                 cycle={name: numbers[name] for name in _CYCLE if numbers[name]},
@@ -322,6 +322,13 @@ def _vector(value, length: int) -> np.ndarray | None:
     vector = np.array([float(part) for part in value])
     if vector.shape != (length,) or not np.isfinite(vector).all():
         raise ValueError(f"expected {length} finite numbers, found {value}")
+    return vector
+
+
+def _spacing(value) -> np.ndarray | None:
+    vector = _vector(value, 2)
+    if vector is not None and (vector <= 0).any():  # a sign would mirror the image
+        raise ValueError(f"PixelSpacing: expected two numbers above 0, found {value}")
     return vector
 
 

@@ -76,12 +76,18 @@ def read_nifti(path: Path) -> Cine:
         raise InputError(path, "a known NIfTI data type", f"type {header.datatype}", "Write it as int16 or float32.")
     expected = "a 4-D NIfTI (rows, columns, 1, frames)"
     if len(header.shape) > 4 and max(header.shape[4:]) > 1:
-        raise InputError(path, expected, f"shape {header.shape}: several channels", "Give one grey channel.")
+        found, advice = f"shape {header.shape}: several channels", "Give one grey channel."
+        if shape[2:4] == (1, 1):
+            advice = "If its fifth axis is time, move it to the fourth: (rows, columns, 1, frames)."
+        raise InputError(path, expected, found, advice)
     if len(header.shape) < 4:
-        raise InputError(path, expected, f"{len(header.shape)}-D, shape {header.shape}", "Give the whole cine.")
+        advice = "If its third axis is time, make it the fourth: (rows, columns, 1, frames)."
+        raise InputError(path, expected, f"{len(header.shape)}-D, shape {header.shape}", advice)
     if shape[2] != 1:
         advice = "Give one slice a file."
-        if shape[3] == 1:
+        if 1 in shape[:2]:
+            advice = "If this is one slice, make its axis of length 1 the third: (rows, columns, 1, frames)."
+        elif shape[3] == 1:
             advice = "If its third axis is time, move it to the fourth: (rows, columns, 1, frames)."
         raise InputError(path, expected, f"{shape[2]} slices, shape {header.shape}", advice)
     dtype = np.dtype(header.order + _TYPES[header.datatype])

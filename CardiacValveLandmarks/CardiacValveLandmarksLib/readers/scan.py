@@ -73,11 +73,13 @@ def read_cine(path: str | os.PathLike) -> Cine:
 
 def _walk(folder: Path, skipped: list[Skipped]) -> list[Path]:
     """All files below, hidden ones left out, in an order that does not depend on the file system; subfolders that
-    cannot be read go to `skipped`. InputError: the folder itself cannot."""
+    cannot be read go to `skipped`. Links to folders are followed, each folder once. InputError: the folder itself
+    cannot be read."""
     files = []
     errors: list[OSError] = []
-    for root, folders, names in os.walk(folder, onerror=errors.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    seen = {os.path.realpath(folder)}
+    for root, folders, names in os.walk(folder, onerror=errors.append, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and _is_new(Path(root) / name, seen))
         files += [Path(root) / name for name in sorted(names) if not name.startswith(".")]
     for error in errors:
         told = InputError(error.filename or folder, "a folder that can be read", str(error))
@@ -85,6 +87,15 @@ def _walk(folder: Path, skipped: list[Skipped]) -> list[Path]:
             raise told
         skipped.append(Skipped.from_error(told))
     return [file for file in files if file.is_file()]
+
+
+def _is_new(folder: Path, seen: set[str]) -> bool:
+    """Whether no link has led to this folder before; then it is remembered."""
+    place = os.path.realpath(folder)
+    if place in seen:
+        return False
+    seen.add(place)
+    return True
 
 
 def _kind(file: Path, alone: bool) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .checks import RR_RANGE_MS, check_interval, cycle_from_frames
+from .checks import RR_RANGE_MS, TOO_SHORT, check_interval, cycle_from_frames
 from .dicom_frames import Frame
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ _CLOCK = ("FrameReferenceDateTime", "FrameAcquisitionDateTime", "AcquisitionDate
 #: when an image was made orders the frames, but is no time of the heart
 _ORDER_ONLY = ("ContentTime",)
 SOURCES = _TRIGGER + _COUNTED + _CLOCK + _ORDER_ONLY
+
+_DAY_MS = 86_400_000.0
 
 #: what may tell images of one plane and one time apart, in the order tried
 _SPLITS: tuple[tuple[str, Callable[[Frame], object]], ...] = (
@@ -87,11 +89,14 @@ def order_frames(path: str | os.PathLike, frames: Sequence[Frame]) -> list[Order
 
 
 def _ordered(frames: Sequence[Frame], source: str) -> Ordered:
-    ordered = sorted(frames, key=lambda frame: frame.times[source])
-    values = np.array([frame.times[source] for frame in ordered])
+    times = [frame.times[source] for frame in frames]
+    if source in _CLOCK and max(times) - min(times) > _DAY_MS / 2:  # over midnight
+        times = [time + _DAY_MS * (time < _DAY_MS / 2) for time in times]
+    order = np.argsort(times, kind="stable")
+    ordered, values = [frames[index] for index in order], np.array(times)[order]
     first = ordered[0]
     if source == "NominalPercentageOfCardiacPhase":
-        rr = _stated_cycle(ordered)[0]
+        rr = stated_cycle(ordered)[0]
         times = None if rr is None else values / 100 * rr
     elif source in _COUNTED:
         times = None if first.temporal_resolution is None else (values - values[0]) * first.temporal_resolution
@@ -104,7 +109,8 @@ def _ordered(frames: Sequence[Frame], source: str) -> Ordered:
     return Ordered(ordered, times, source)
 
 
-def _stated_cycle(frames: Sequence[Frame]) -> tuple[float | None, str]:
+def stated_cycle(frames: Sequence[Frame]) -> tuple[float | None, str]:
+    """(RR in ms that the files state, the attribute), (None, "") where none is possible."""
     for name in ("NominalInterval", "RRIntervalTimeNominal", "HeartRate"):
         values = [frame.cycle[name] for frame in frames if name in frame.cycle]
         if values:
@@ -120,10 +126,12 @@ def cycle_length(path: str | os.PathLike, ordered: Ordered) -> tuple[float | Non
     times = ordered.times_ms
     if times is not None:
         check_interval(path, times)
-    rr, source = _stated_cycle(ordered.frames)
+    rr, source = stated_cycle(ordered.frames)
     if rr is not None and (times is None or rr > times[-1] - times[0]):
         return rr, source
-    note = f" ({source} of {rr:g} ms is shorter than the time the frames span)" if rr is not None else ""
+    note = f" ({source} of {rr:g} ms {TOO_SHORT})" if rr is not None else ""
+    if note:
+        _log.warning("%s: the stated cycle is not used%s", path, note)
     # frames by the clock may run over several beats: their number says nothing of the cycle
     counted = cycle_from_frames(times) if ordered.source not in _CLOCK else None
     return (counted, "frames × interval" + note) if counted is not None else (None, "unknown" + note)
