@@ -53,7 +53,7 @@ def torch_network(spec: ModelSpec) -> nn.Module:
             path,
             f"weights of {' or '.join(ARCHITECTURES)}",
             f"{spec.id} brings its own graph, which can be run but not taken apart",
-            "Use the built-in model or the published one.",
+            "Use the built-in model or the published one; of recipe xue-heatmap train with export=torchscript.",
         )
     network = load_network(path, architecture)
     return network.net if isinstance(network, ExportedHeatmapNet) else network

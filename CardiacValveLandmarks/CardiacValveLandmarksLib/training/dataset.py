@@ -10,7 +10,6 @@ for the other half the same with `test`. A file with the four published arrays a
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,13 +18,17 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import atomic_path
-from ..landmarks import LANDMARKS, N_LANDMARKS, VALVE_LANDMARKS, VIEWS
+from ..landmarks import LANDMARKS, N_LANDMARKS, VALVE_LANDMARKS, VIEWS, view_mask
+from .arrays import as_float32, checked_spacing, finite_images, load_arrays, numbers, optional_array
 
 #: side of the published form's images
 PUBLISHED_SIZE = 256
 #: pixel value in a landmark image -> landmark
 _BY_VALUE = {landmark.bundle_value: landmark for landmark in VALVE_LANDMARKS}
-_FORM = "a training set in the published form (trainImgs, trainLMImgs, testImgs, testLMImgs)"
+_PUBLISHED_KEYS = ("trainImgs", "trainLMImgs", "testImgs", "testLMImgs")
+#: arrays of this library, after "train" or "test"
+_OWN_KEYS = ("Landmarks", "Views", "Spacing", "Patients")
+_FORM = f"a training set in the published form ({', '.join(_PUBLISHED_KEYS)})"
 
 
 @dataclass(frozen=True)
@@ -134,27 +137,38 @@ def split_by_patient(
     return data.take(~held), data.take(held)
 
 
-def landmark_images(landmarks: np.ndarray, shape: tuple[int, int], source: str | os.PathLike) -> np.ndarray:
+def landmark_images(
+    landmarks: np.ndarray, shape: tuple[int, int], source: str | os.PathLike, key: str = "landmarks"
+) -> np.ndarray:
     """Landmark images (n, H, W) uint8 of positions (n, 11, 2): a pixel for each of the ten insertion points.
 
     It is the nearest pixel, or the nearest that is free (the mitral and the aortic ring touch: their points can share
-    one). source: what errors name. InputError where a point is outside its image.
+    one). source, key: the file and the array that errors name. InputError where a point, the apex too, is outside its
+    image or has one coordinate only.
     """
+    _check_positions(landmarks, shape, source, key)
     marked = np.zeros((len(landmarks), *shape), np.uint8)
     for number, points in enumerate(landmarks):
         for landmark in VALVE_LANDMARKS:
             point = points[landmark.index]
-            if np.isnan(point).any():
-                continue
-            if not ((point >= -0.5) & (point < np.array(shape) - 0.5)).all():
-                raise InputError(
-                    source,
-                    f"landmarks inside the image of {shape[0]} x {shape[1]} pixels",
-                    f"landmark {landmark.number} of image {number} at ({point[0]:.1f}, {point[1]:.1f})",
-                    "Mark it as absent, or take a larger image.",
-                )
-            marked[number][_free_pixel(marked[number], point)] = landmark.bundle_value
+            if not np.isnan(point).any():
+                marked[number][_free_pixel(marked[number], point)] = landmark.bundle_value
     return marked
+
+
+def _check_positions(landmarks: np.ndarray, shape: tuple[int, int], source: str | os.PathLike, key: str) -> None:
+    absent = np.isnan(landmarks).all(-1)
+    inside = ((landmarks >= -0.5) & (landmarks < np.array(shape) - 0.5)).all(-1)
+    wrong = np.argwhere(~absent & ~inside)
+    if len(wrong):
+        number, index = wrong[0]
+        row, column = landmarks[number, index]
+        raise InputError(
+            source,
+            f"landmarks inside the image of {shape[0]} x {shape[1]} pixels, or NaN in both coordinates",
+            f"landmark {index + 1} of image {number} at ({row:.1f}, {column:.1f}) in {key}",
+            "Mark it as absent, or take a larger image.",
+        )
 
 
 def _free_pixel(image: np.ndarray, point: np.ndarray) -> tuple[int, int]:
@@ -219,17 +233,19 @@ def write_npz(
     """Write the published form, with exact positions, views, spacing and patients beside it; reads back without loss.
 
     extra: further arrays by key, which `read_npz` passes over.
-    InputError: points outside their image, a patient in both halves, a place that cannot be written.
+    InputError: what `read_npz` refuses of images, landmarks, views, spacing and patients, so that no such file comes to
+    be; a place that cannot be written.
     """
     arrays: dict[str, np.ndarray] = dict(extra or {})
     test = empty(train.shape) if test is None else test
     _check_halves(path, train, test)
     for half, data in (("train", train), ("test", test)):
-        arrays[f"{half}Imgs"] = data.images
-        arrays[f"{half}LMImgs"] = landmark_images(data.landmarks, data.shape, path)
+        arrays[f"{half}Imgs"] = finite_images(data.images, f"{half}Imgs", path)
+        arrays[f"{half}LMImgs"] = landmark_images(data.landmarks, data.shape, path, f"{half}Landmarks")
+        _check_views(data.views, data.landmarks, path, half)
         arrays[f"{half}Landmarks"] = data.landmarks
         arrays[f"{half}Views"] = np.array([view or "" for view in data.views], dtype="U8")
-        arrays[f"{half}Spacing"] = data.spacing
+        arrays[f"{half}Spacing"] = checked_spacing(data.spacing, f"{half}Spacing", path)
         arrays[f"{half}Patients"] = np.array(data.patients, dtype=str if data.patients else "U1")
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
@@ -240,21 +256,14 @@ def read_npz(
 ) -> tuple[LabelledImages, LabelledImages]:
     """(training, test) images of an NPZ in the published form; the test half may have no images.
 
-    size: the images' (H, W), None for any. InputError, saying what is wrong and where: not an NPZ, missing arrays,
-    other sizes, values that are not finite, what read_landmark_images refuses, exact positions that disagree with the
-    landmark images, no training images, a patient in both halves.
+    size: the images' (H, W), None for any. InputError, saying what is wrong and where: what load_arrays refuses, other
+    sizes, pixels that are not finite, what read_landmark_images refuses, exact positions that are outside their image
+    or disagree with the landmark images, landmarks that the stated view does not show, spacing that is not above 0, no
+    training images, a patient in both halves.
     """
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise ValueError("one array: a .npy file")
-        with archive:
-            missing = [name for name in ("trainImgs", "trainLMImgs", "testImgs", "testLMImgs") if name not in archive]
-            if missing:
-                raise InputError(path, _FORM, f"no {', '.join(missing)}", "See docs/training.md.")
-            train, test = (_read_half(archive, half, path, size) for half in ("train", "test"))
-    except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(path, _FORM, str(error) or type(error).__name__, "See docs/training.md.") from error
+    own = [half + name for half in ("train", "test") for name in _OWN_KEYS]
+    arrays = load_arrays(path, _PUBLISHED_KEYS, _FORM, own)
+    train, test = (_read_half(arrays, half, path, size) for half in ("train", "test"))
     if not len(train):
         raise InputError(path, "training images", "none in trainImgs")
     if train.shape != test.shape:
@@ -269,54 +278,65 @@ def _check_halves(path: str | os.PathLike, train: LabelledImages, test: Labelled
         raise InputError(path, "each patient in one half", f"{both[0]!r} in both", "Split by patient.")
 
 
-def _read_half(archive, half: str, path: str | os.PathLike, size: tuple[int, int] | None) -> LabelledImages:
-    images, marked = _numbers(archive, f"{half}Imgs", path), _numbers(archive, f"{half}LMImgs", path)
+def _read_half(
+    arrays: Mapping[str, np.ndarray], half: str, path: str | os.PathLike, size: tuple[int, int] | None
+) -> LabelledImages:
+    images, marked = (numbers(arrays[half + name], half + name, path) for name in ("Imgs", "LMImgs"))
     shown = "(n, rows, columns)" if size is None else f"(n, {size[0]}, {size[1]})"
-    if images.ndim != 3 or (size is not None and images.shape[1:] != size):
+    if images.ndim != 3 or 0 in images.shape[1:] or (size is not None and images.shape[1:] != size):
         raise InputError(path, f"{half}Imgs of shape {shown}", str(images.shape), "Resample or pad the images.")
     if marked.shape != images.shape:
         raise InputError(path, f"{half}LMImgs of shape {images.shape}, as {half}Imgs", str(marked.shape))
     count = len(images)
-    exact = _optional(archive, f"{half}Landmarks", path, (count, N_LANDMARKS, 2))
+    images = finite_images(images, f"{half}Imgs", path)
+    exact = optional_array(arrays, f"{half}Landmarks", path, (count, N_LANDMARKS, 2))
     landmarks = read_landmark_images(marked, path, f"{half}LMImgs", allow_empty=exact is not None)
     if exact is not None:
-        _check_exact(exact, marked, path, half)
-        landmarks = exact
-    views = _optional(archive, f"{half}Views", path, (count,))
-    spacing = _optional(archive, f"{half}Spacing", path, (count, 2))
-    patients = _optional(archive, f"{half}Patients", path, (count,))
-    if views is not None and set(map(str, views)) - {*VIEWS, ""}:
-        raise InputError(path, f"{', '.join(VIEWS)} or nothing in {half}Views", f"{sorted(set(map(str, views)))}")
+        landmarks = as_float32(numbers(exact, f"{half}Landmarks", path))
+        _check_exact(landmarks, marked, path, half)
+    spacing = optional_array(arrays, f"{half}Spacing", path, (count, 2))
+    patients = optional_array(arrays, f"{half}Patients", path, (count,))
     return LabelledImages(
         images,
         landmarks,
-        views_of(landmarks) if views is None else tuple(str(view) or None for view in views),
-        np.full((count, 2), np.nan) if spacing is None else spacing,
+        _views(optional_array(arrays, f"{half}Views", path, (count,)), landmarks, path, half),
+        np.full((count, 2), np.nan) if spacing is None else checked_spacing(spacing, f"{half}Spacing", path),
         ("",) * count if patients is None else tuple(map(str, patients)),
     )
 
 
-def _numbers(archive, key: str, path: str | os.PathLike) -> np.ndarray:
-    array = archive[key]
-    if array.dtype.kind not in "biuf":
-        raise InputError(path, f"numbers in {key}", f"{array.dtype}")
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))) if array.ndim else ()
-    if len(bad):
-        raise InputError(path, f"finite values in {key}", f"NaN or infinity in image {bad[0]}", "Repair or remove it.")
-    return array
+def _views(
+    stated: np.ndarray | None, landmarks: np.ndarray, path: str | os.PathLike, half: str
+) -> tuple[str | None, ...]:
+    """The stated views, checked; the landmarks say it where none are."""
+    if stated is None:
+        return views_of(landmarks)
+    names = tuple(map(str, stated))
+    if set(names) - {*VIEWS, ""}:
+        raise InputError(path, f"{', '.join(VIEWS)} or nothing in {half}Views", f"{sorted(set(names))}")
+    views = tuple(name or None for name in names)
+    _check_views(views, landmarks, path, half)
+    return views
 
 
-def _optional(archive, key: str, path: str | os.PathLike, shape: tuple[int, ...]) -> np.ndarray | None:
-    if key not in archive:
-        return None
-    if archive[key].shape != shape:
-        raise InputError(path, f"{key} of shape {shape}", str(archive[key].shape))
-    return archive[key]
+def _check_views(views: Sequence[str | None], landmarks: np.ndarray, path: str | os.PathLike, half: str) -> None:
+    """A landmark that its image's view does not show: one of the two is wrong, or the rows are in another order."""
+    present = np.isfinite(landmarks).all(-1)
+    for number, view in enumerate(views):
+        strange = () if view is None else np.flatnonzero(present[number] & ~view_mask(view))
+        if len(strange):
+            landmark = LANDMARKS[strange[0]]
+            raise InputError(
+                path,
+                f"landmarks that the view in {half}Views shows",
+                f"landmark {landmark.number} ({', '.join(landmark.views)}) in image {number}, stated to be {view}",
+                "Correct the view, or remove the landmark.",
+            )
 
 
 def _check_exact(exact: np.ndarray, marked: np.ndarray, path: str | os.PathLike, half: str) -> None:
     """Exact positions must be those of the landmark images: someone may have corrected one and not the other."""
-    expected = landmark_images(np.asarray(exact, np.float32), marked.shape[1:], path)
+    expected = landmark_images(exact, marked.shape[1:], path, f"{half}Landmarks")
     wrong = np.flatnonzero((expected != marked).any(axis=(1, 2)))
     if len(wrong):
         raise InputError(

@@ -7,7 +7,6 @@ the short-axis table's order, NaN where absent, `saxSpacing` (n, 2) mm and `saxP
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +17,7 @@ from ..files import atomic_path
 from ..landmarks import LANDMARKS
 from ..models.sampling import centred_window
 from ..short_axis import N_SHORT_AXIS
+from .arrays import as_float32, checked_spacing, finite_images, load_arrays
 from .dataset import LabelledImages
 
 _SAX_KEYS = ("saxImgs", "saxPoints", "saxSpacing", "saxPatients")
@@ -84,7 +84,7 @@ def standardise(data: PointImages, size: tuple[int, int], spacing_mm: float, sou
     """Every image resampled to `spacing_mm` and padded or cropped about its centre to `size`, as float16 with its
     greatest value 1; points move with it, exactly, and those outside the new image are absent.
 
-    source: what errors name. InputError where an image's pixel spacing is not known.
+    source: what errors name. InputError where an image's pixel spacing is not known, or where it has no pixel above 0.
     """
     unknown = np.flatnonzero(~(np.isfinite(data.spacing) & (data.spacing > 0)).all(1))
     if len(unknown):
@@ -98,12 +98,24 @@ def standardise(data: PointImages, size: tuple[int, int], spacing_mm: float, sou
     points = np.empty_like(data.points, np.float32)
     for number, (image, spacing) in enumerate(zip(data.images, data.spacing, strict=True)):
         window = centred_window(image.shape, spacing, size, spacing_mm)
-        resampled = window.images(image[None])[0]
-        images[number] = resampled / max(float(resampled.max()), 1e-6)
+        images[number] = _of_greatest_one(window.images(image[None])[0], number, source)
         points[number] = window.positions(data.points[number])
     outside = ~((points >= 0) & (points <= np.array(size) - 1)).all(-1, keepdims=True)
     points = np.where(outside, np.nan, points).astype(np.float32)
     return replace(data, images=images, points=points, spacing=np.full((len(data), 2), spacing_mm, np.float32))
+
+
+def _of_greatest_one(image: np.ndarray, number: int, source: str | os.PathLike) -> np.ndarray:
+    low, high = float(image.min()), float(image.max())
+    # float16 ends there; divided by next to nothing, an image would become infinite
+    if high <= 0 or low < -float(np.finfo(np.float16).max) * high:
+        raise InputError(
+            source,
+            "at least one pixel above 0 in every image, and none thousands of times as far below 0",
+            f"values from {low:g} to {high:g} in the part of image {number} that is used",
+            "Add a constant to its intensities, or leave the image out.",
+        )
+    return image / high
 
 
 def write_short_axis(path: str | os.PathLike, data: PointImages) -> None:
@@ -114,26 +126,34 @@ def write_short_axis(path: str | os.PathLike, data: PointImages) -> None:
 
 
 def read_short_axis(path: str | os.PathLike) -> PointImages:
-    """What write_short_axis writes. InputError: not such a file, other shapes, values that are not finite, points with
-    one coordinate or outside their image, an image without any point."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in _SAX_KEYS if key not in archive]
-            if missing:
-                raise InputError(path, _SAX_FORM, f"no {', '.join(missing)}", "See docs/training.md.")
-            images, points, spacing, patients = (archive[key] for key in _SAX_KEYS)
-    except (OSError, ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(path, _SAX_FORM, str(error) or type(error).__name__, "See docs/training.md.") from error
+    """What write_short_axis writes. InputError: not such a file, other shapes, values that are no finite numbers,
+    points with one coordinate or outside their image, an image without any point, spacing that is not above 0."""
+    images, points, spacing, patients = load_arrays(path, _SAX_KEYS, _SAX_FORM).values()
+    if images.ndim != 3 or not images.size:
+        raise InputError(path, "saxImgs (n, rows, columns) of finite numbers", f"{images.dtype} {images.shape}")
     count = len(images)
     shapes = {"saxPoints": (count, N_SHORT_AXIS, 2), "saxSpacing": (count, 2), "saxPatients": (count,)}
     for (key, shape), array in zip(shapes.items(), (points, spacing, patients), strict=True):
         if array.shape != shape:
             raise InputError(path, f"{key} of shape {shape}", str(array.shape))
-    if images.ndim != 3 or not count or images.dtype.kind not in "biuf" or not np.isfinite(images).all():
-        raise InputError(path, "saxImgs (n, rows, columns) of finite numbers", f"{images.dtype} {images.shape}")
-    there = np.isfinite(points)
-    inside = (points >= -0.5) & (points <= np.array(images.shape[1:]) - 0.5)
-    wrong = np.flatnonzero((there.any(-1) & ~(there & inside).all(-1)).any(1) | ~there.all(-1).any(1))
+    return PointImages(
+        finite_images(images, "saxImgs", path),
+        _checked_points(points, images.shape[1:], path),
+        np.ones((count, N_SHORT_AXIS), bool),
+        ("SAX",) * count,
+        checked_spacing(spacing, "saxSpacing", path),
+        tuple(map(str, patients)),
+    )
+
+
+def _checked_points(points: np.ndarray, shape: tuple[int, ...], path: str | os.PathLike) -> np.ndarray:
+    """Points (n, K, 2) as float32, each inside its image or NaN, at least one an image."""
+    if points.dtype.kind not in "biuf":
+        raise InputError(path, "numbers in saxPoints", f"{points.dtype}")
+    narrow = as_float32(points)
+    absent = np.isnan(narrow).all(-1)
+    inside = ((narrow >= -0.5) & (narrow <= np.array(shape) - 0.5)).all(-1)
+    wrong = np.flatnonzero((~absent & ~inside).any(1) | absent.all(1))
     if len(wrong):
         raise InputError(
             path,
@@ -141,11 +161,4 @@ def read_short_axis(path: str | os.PathLike) -> PointImages:
             f"{points[wrong[0]].tolist()} in image {wrong[0]}",
             "Correct it or leave the image out.",
         )
-    return PointImages(
-        images.astype(np.float32),
-        points.astype(np.float32),
-        np.ones((count, N_SHORT_AXIS), bool),
-        ("SAX",) * count,
-        spacing.astype(np.float32),
-        tuple(map(str, patients)),
-    )
+    return narrow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import types
@@ -15,11 +16,13 @@ from ..errors import InputError, UsageError
 from ..files import atomic_open
 
 SETTINGS_FILE = "settings.json"
+#: torch takes seeds below 2**64, and the loop adds to it at each step
+_SEEDS = 2**63
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What every recipe needs; a recipe's own settings derive from it and set its defaults.
+    """What every recipe needs; a recipe's own settings derive from it and set its defaults. All numbers are finite.
 
     steps: optimiser steps in all. substeps: successive steps on the same batch. batch: images a step.
     average: decay of a running mean of the weights, which is then what is validated and kept; 0: none.
@@ -59,10 +62,13 @@ class LoopSettings:
     )
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            self.require(field.name, _is_finite(getattr(self, field.name)), "finite numbers")
         self.require("steps", self.steps >= self.least_steps, f"at least {self.least_steps}")
         for name in ("substeps", "batch", "checkpoint_every", "log_every", "threads"):
             self.require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("seed", "chunk", "workers", "validate_every", "clip_norm"):
+        self.require("seed", 0 <= self.seed < _SEEDS, f"from 0 to {_SEEDS - 1}")
+        for name in ("chunk", "workers", "validate_every", "clip_norm"):
             self.require(name, getattr(self, name) >= 0, "0 or more")
         self.require("learning_rate", self.learning_rate > 0, "more than 0")
         self.require("device", re.fullmatch(r"cpu|cuda(:\d+)?", self.device) is not None, "cpu, cuda or cuda:N")
@@ -72,6 +78,11 @@ class LoopSettings:
         """UsageError naming the setting unless it holds."""
         if not holds:
             raise UsageError(f"setting {name}: expected {expected}; found {getattr(self, name)!r}.")
+
+
+def _is_finite(value: object) -> bool:
+    values = value if isinstance(value, tuple) else (value,)
+    return all(math.isfinite(item) for item in values if isinstance(item, float))
 
 
 def make_settings(cls: type[LoopSettings], values: Mapping, where: str | os.PathLike) -> LoopSettings:
@@ -101,7 +112,10 @@ def _as(kind, value, name: str, where: str | os.PathLike):
     if typing.get_origin(kind) is tuple and isinstance(value, (list, tuple)):
         return tuple(_as(typing.get_args(kind)[0], item, name, where) for item in value)
     if kind is float and type(value) in (int, float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise InputError(where, f"{name} of type float", "a number beyond its range") from error
     if type(value) is not kind:
         label = getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else "a list"
         raise InputError(where, f"{name} of type {label}", repr(value))

@@ -7,6 +7,8 @@ three views.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,8 @@ OTHER, MIRRORED = CLASSES.index("other"), CLASSES.index("mirrored")
 _IMAGES_PER_PATIENT = 4
 #: width of a strange contrast (phantom.contrast)
 _STRANGE = (1.7, 3.0)
+#: seconds after which nobody writes to a partial file any more: writing a shard takes about one
+_LEFT_OVER = 3600.0
 
 
 @dataclass(frozen=True)
@@ -130,11 +134,21 @@ def shard_path(folder: Path, seed: int, number: int, kind: ShardKind = USUAL) ->
 def write_shard(folder: Path, seed: int, number: int, count: int = 256, kind: ShardKind = USUAL) -> Path:
     """Make a shard and write it, unless it is there."""
     path = shard_path(folder, seed, number, kind)
+    _remove_leftovers(path)
     if not path.exists():
         shard = make_shard(seed, number, count, kind)
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, images=shard.images, landmarks=shard.landmarks, classes=shard.classes)
     return path
+
+
+def _remove_leftovers(path: Path) -> None:
+    """What a process left that was killed while it wrote this shard. Others may be at work on the same shard: their
+    files are young."""
+    for left in path.parent.glob(f".partial-*-{path.name}"):
+        with contextlib.suppress(OSError):  # another process was faster, or it is not ours to remove
+            if time.time() - left.stat().st_mtime > _LEFT_OVER:
+                left.unlink()
 
 
 def read_shard(path: Path) -> Shard:
