@@ -103,6 +103,26 @@ def test_handedness_does_not_matter(view):
     np.testing.assert_allclose(a, b, atol=0.5)
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_how_an_image_is_stored_does_not_matter(study, results, turns, transposed):
+    """Turned, mirrored or transposed with its geometry: the same points in the patient."""
+    cine = study.item("4CH").cine
+    g, (rows, columns) = cine.geometry, cine.shape
+    corners = {
+        1: (g.to_patient([0, columns - 1]), -g.axis1, g.axis0),
+        3: (g.to_patient([rows - 1, 0]), g.axis1, -g.axis0),
+    }
+    origin, axis0, axis1 = corners.get(turns, (g.to_patient([rows - 1, columns - 1]), -g.axis0, -g.axis1))
+    frames = np.rot90(cine.frames, turns, axes=(1, 2))
+    if transposed:
+        frames, axis0, axis1 = frames.transpose(0, 2, 1), axis1, axis0
+    geometry = type(g)(origin, axis0, axis1, g.thickness)
+    stored = cine.replace(frames=np.ascontiguousarray(frames), geometry=geometry, spacing=geometry.spacing)
+    found = geometry.to_patient(detect(stored).landmarks.positions)
+    np.testing.assert_allclose(found, g.to_patient(results["4CH"].landmarks.positions), atol=0.01)
+
+
 @pytest.mark.parametrize("number", [2, 11])
 def test_what_lies_beyond_the_edge_is_not_put_on_it(study, number):
     """Cut off 4 mm before the landmark, on whichever side that takes away least, the image still shows the wall."""

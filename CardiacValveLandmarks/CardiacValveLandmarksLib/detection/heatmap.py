@@ -15,7 +15,7 @@ from ..models.engine import Engine
 from ..models.intensity import scale_windows
 from ..models.sampling import Window, pixel_mm
 from ..models.spec import ModelSpec
-from ..models.symmetries import IDENTITY, SETS, Symmetry
+from ..models.symmetries import IDENTITY, SETS
 from ..orientation import handedness
 from .beat_path import MIN_FRAMES, beat_path
 from .heart_window import HEART_MM, middle_of_heart
@@ -182,13 +182,14 @@ class HeatmapDetector:
         if whole == self.size:
             return near
         wide = self._window(spacing, middle, whole, mirrored)
-        look = self._look(wide, frames[::2], view, symmetries=(IDENTITY,))
+        # by the whole ensemble, so that the same window is cut however an image is stored, and the same points are found
+        look = self._look(wide, frames[::2], view)
         scores, _ = self._view_scores(look)
         columns = self._columns(view or max(scores, key=scores.get), apex=True)
-        weight = look.peaks[0][:, columns]
-        weight = np.where(weight > self._presence, weight, 0)
+        found = self._decode(look.maps[:, columns])
+        weight = np.where(found.peak > self._presence, found.peak, 0)
         room = np.minimum(self.size, HEART_MM / self._pixel_mm(wide))
-        centre = middle_of_heart(look.positions[0][:, columns], weight, room)
+        centre = middle_of_heart(found.positions, weight, room)
         return near if centre is None else self._window(spacing, wide.undo_positions(centre), self.size, mirrored)
 
     def _look(
@@ -196,17 +197,15 @@ class HeatmapDetector:
         window: Window,
         frames: np.ndarray,
         view: str | None,
-        symmetries: tuple[Symmetry, ...] | None = None,
         report: bool = False,
     ) -> _Look:
-        symmetries = symmetries or self.symmetries
         images = window.images(self.cine.frames[frames])
         images = scale_windows(images, self.spec.input.intensity, self._pixel_mm(window))
         told = np.zeros((1, len(VIEWS)), np.float32)
         if view is not None:
             told[0, VIEWS.index(view)] = 1
         all_maps, all_positions, all_peaks, all_views = 0, [], [], []
-        for symmetry in symmetries:
+        for symmetry in self.symmetries:
             maps, views = [], []
             for start in range(0, len(images), _BATCH):
                 if self._cancel is not None and self._cancel():
@@ -224,7 +223,7 @@ class HeatmapDetector:
                     self._progress(self._done, self._total)
             member = np.concatenate(maps)
             peaks = self._decode(member)
-            all_maps = all_maps + member / len(symmetries)
+            all_maps = all_maps + member / len(self.symmetries)
             all_positions.append(peaks.positions)
             all_peaks.append(peaks.peak)
             if views:
