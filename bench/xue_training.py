@@ -33,17 +33,17 @@ from CardiacValveLandmarksLib.training.synthetic_points import synthetic_points
 TEST_SEED, TEST_PATIENTS = 990_000, 15
 SMALL = {
     "seed": 4, "size": 64, "spacing_mm": 4.5, "sigma": 1.0, "widths": (16, 32, 64), "blocks": 1, "batch": 8,
-    "learning_rate": 2e-3, "bfloat16": True, "coil_correction": 0.0, "images_each": 2, "turn_degrees": 20.0,
+    "learning_rate": 2e-3, "bfloat16": None, "coil_correction": 0.0, "images_each": 2, "turn_degrees": 20.0,
     "workers": 0, "checkpoint_every": 100,
 }  # fmt: skip
 #: all others are the recipe's defaults, which are the published ones
-PUBLISHED = {"seed": 4, "bfloat16": True, "images_each": 4, "turn_degrees": 20.0, "checkpoint_every": 500}
+PUBLISHED = {"seed": 4, "bfloat16": None, "images_each": 4, "turn_degrees": 20.0, "checkpoint_every": 500}
 HALF = {**PUBLISHED, "size": 200, "spacing_mm": 2.0, "sigma": 2.0, "widths": (16, 32, 64, 128)}
 SIZES = {"small": SMALL, "half": HALF, "published": PUBLISHED}
 #: patients and epochs of each run
 CINE = {
     "small": {"synthetic": 30, "epochs": 25},
-    "half": {"synthetic": 100, "epochs": 10},
+    "half": {"synthetic": 100, "epochs": 5},
     "published": {"synthetic": 100, "epochs": 20},
 }
 OTHER = {"synthetic": 10, "epochs": 10}

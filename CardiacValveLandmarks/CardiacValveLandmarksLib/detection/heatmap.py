@@ -182,7 +182,7 @@ class HeatmapDetector:
         if whole == self.size:
             return near
         wide = self._window(spacing, middle, whole, mirrored)
-        # by the whole ensemble, so that the same window is cut however an image is stored, and the same points are found
+        # by the whole ensemble: however an image is stored, the same window is cut and the same points are found
         look = self._look(wide, frames[::2], view)
         scores, _ = self._view_scores(look)
         columns = self._columns(view or max(scores, key=scores.get), apex=True)
