@@ -65,8 +65,7 @@ def _after_the_fit(guide, detected) -> None:
 
 
 def _own_scatter(guide, detected) -> None:
-    """How far each guide point lies from the smooth path through its landmark's others: what of an error no model can
-    help, and no doubt can foretell."""
+    """How far each guide point lies from the smooth path through its landmark's others."""
     gaps = []
     for view, (cine, _) in detected.items():
         reference, geometry = guide[view]
