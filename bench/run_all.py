@@ -15,6 +15,7 @@ PARTS = {
     "detection": [],
     "published_network": [str(REAL / "amrg" / "AMRGAtlas_0031.nii.gz")],
     "real_accuracy": ["--data", str(REAL)],
+    "invariance": ["--data", str(REAL)],
     "image_motion": [],
     "study_figures": [],
     "slicer_interaction": [],
@@ -22,7 +23,7 @@ PARTS = {
     "training_speed": [],
     "finetuning": [],
 }
-NEEDS_REAL = ("published_network", "real_accuracy")
+NEEDS_REAL = ("published_network", "real_accuracy", "invariance")
 
 
 def main(wanted: list[str]) -> int:

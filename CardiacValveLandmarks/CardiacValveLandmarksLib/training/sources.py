@@ -103,9 +103,11 @@ def split_sources(
             sides |= {name: (side, source) for name in part.patients if name}
         result.append(parts)
     training, validation = zip(*result, strict=True)
-    for what, parts in (("train on", training), ("validate on", validation)):
-        if not any(map(len, parts)):
-            raise InputError(given[0][0], f"images to {what}", "none: their patients are all on the other side")
+    for (source, _), part in zip(given, training, strict=True):
+        if not len(part):
+            raise InputError(source, "a patient to train on", "only patients that another file tests on")
+    if not any(map(len, validation)):
+        raise InputError(given[0][0], "images to validate on", "none: their patients are all trained on")
     return training, validation
 
 
