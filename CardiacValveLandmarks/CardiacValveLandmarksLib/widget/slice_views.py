@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import qt
 import slicer
 
 #: which slice view shows which cine
@@ -26,7 +27,7 @@ def show_study(volumes: Mapping[str, object], markups: Mapping[str, object]) -> 
 
     markups: {view: fiducial node}; each is shown with its own cine only, and in 3-D.
     """
-    _arrange()
+    arranged, fitted = _arrange(), []
     three_d = slicer.util.getNodesByClass("vtkMRMLViewNode")
     for view in PLACES:
         logic = slice_logic(view)
@@ -44,8 +45,11 @@ def show_study(volumes: Mapping[str, object], markups: Mapping[str, object]) -> 
             node.RotateToVolumePlane(volume)
             logic.FitSliceToAll()
             logic.SnapSliceOffsetToIJK()
+            fitted.append(logic)
         if view in markups:
             markups[view].GetDisplayNode().SetViewNodeIDs([node.GetID(), *(each.GetID() for each in three_d)])
+    if arranged:  # the views have their size when the layout has been laid out, in a later turn
+        qt.QTimer.singleShot(0, lambda: [logic.FitSliceToAll() for logic in fitted])
 
 
 def show_foreground(view: str, volume, opacity: float = 0.6) -> None:
@@ -57,14 +61,16 @@ def show_foreground(view: str, volume, opacity: float = 0.6) -> None:
         composite.SetForegroundOpacity(0.0 if volume is None else opacity)
 
 
-def _arrange() -> None:
-    """A layout with three slice views and 3-D, unless one is there."""
+def _arrange() -> bool:
+    """A layout with three slice views and 3-D, unless one is there; whether the layout was changed."""
     manager = slicer.app.layoutManager()
     if manager is None:
-        return
+        return False
     kind = slicer.vtkMRMLLayoutNode
     if manager.layout not in {getattr(kind, name) for name in _LAYOUTS if hasattr(kind, name)}:
         manager.setLayout(kind.SlicerLayoutFourUpView)
+        return True
+    return False
 
 
 def _is_of_a_sequence(node_id: str | None) -> bool:
