@@ -70,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         from ..training.evaluation_files import refuse_existing
 
-        require("matplotlib", "a picture")
+        if not options.no_pictures:
+            require("matplotlib", "a picture", "--no-pictures")
         refuse_existing(options.output, options.overwrite)
         make_folder(options.output)
     return _files(options) if options.reference else _synthetic(options)
