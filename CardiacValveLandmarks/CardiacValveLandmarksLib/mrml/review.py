@@ -20,6 +20,7 @@ from ..doubts import Doubt
 from ..errors import InputError, UsageError
 from ..landmarks import LandmarkSeries
 from .cine_nodes import cine_from_sequence, scene_geometry
+from .hands import Hands
 from .landmark_frames import Marks
 from .landmark_nodes import LandmarkNodes, frames_in_pieces
 from .look import Look
@@ -79,7 +80,7 @@ class Review:
         self._looks: dict[str, Look] = {}
         # what the scene shows as doubtful
         self._marked: dict[str, Marks] = {}
-        self._observations: dict[str, tuple[object, list[int]]] = {}
+        self._hands = Hands(self._started, self._modified, self._ended)
         _reviews.add(self)
 
     @property
@@ -179,12 +180,12 @@ class Review:
         # no step of its own: in the past, too, this view was as it is now
         self.history.amend(lambda state: {**state, view: correction})
         self._marked[view] = self._marks(view)
-        self._observe(view)
+        self._hands.observe(view, reviewed.nodes.proxy)
         self._notify(Change(None, ()))
 
     def drop(self, view: str) -> None:
         """Forget a view (its nodes are gone or belong elsewhere now); the scene stays as it is."""
-        self._unobserve(view)
+        self._hands.release(view)
         if self._drag is not None and self._drag[0] == view:
             self._drag = self._live = None
         for known in (self.views, self._looks, self._marked):
@@ -207,7 +208,7 @@ class Review:
         if not reviewed.nodes.alive:
             self.drop(view)
             raise InputError(view, "landmarks in the scene", "deleted nodes", "Select the cine and detect again.")
-        self._observe(view)
+        self._hands.observe(view, reviewed.nodes.proxy)
         return reviewed
 
     def activate(self) -> None:
@@ -222,7 +223,7 @@ class Review:
                 with self._writes():
                     nodes.write(stored, range(stored.n_frames), self._marked[view])
             if view in self.views:
-                self._observe(view)
+                self._hands.observe(view, nodes.proxy)
 
     def _read_again(self, view: str) -> bool:
         """Take up what the scene has for a view, if it is something else; then the history ends. Says whether it was.
@@ -243,8 +244,8 @@ class Review:
     def release(self) -> None:
         """Stop observing the scene."""
         self.finish_drag()
-        for view in list(self._observations):
-            self._unobserve(view)
+        for view in list(self._hands.proxies):
+            self._hands.release(view)
 
     # --- steps
 
@@ -358,26 +359,6 @@ class Review:
             nodes.write_shown_attributes(corrected, self._marked[view])
         self._notify(Change(view, (frame,), dragging=True))
 
-    def _observe(self, view: str) -> None:
-        proxy = self.views[view].nodes.proxy
-        if view in self._observations and self._observations[view][0] is proxy:
-            return
-        self._unobserve(view)
-        tags = [
-            proxy.AddObserver(event, lambda caller, name, react=react: react(view))
-            for event, react in (
-                (proxy.PointStartInteractionEvent, self._started),
-                (proxy.PointModifiedEvent, self._modified),
-                (proxy.PointEndInteractionEvent, self._ended),
-            )
-        ]
-        self._observations[view] = (proxy, tags)
-
-    def _unobserve(self, view: str) -> None:
-        proxy, tags = self._observations.pop(view, (None, []))
-        for tag in tags:
-            proxy.RemoveObserver(tag)
-
     @contextmanager
     def _writes(self, whole: bool = True):
         """While the scene is written. whole: the others who show these landmarks read them again afterwards."""
@@ -393,8 +374,8 @@ class Review:
     def _written_by(self, writer: Review) -> None:
         """Another review wrote landmarks that this one observes too: that is how they are now."""
         proxies = {id(reviewed.nodes.proxy) for reviewed in writer.views.values() if reviewed.nodes.alive}
-        for view in list(self._observations):
-            if id(self._observations[view][0]) in proxies and view in self.views:
+        for view, proxy in list(self._hands.proxies.items()):
+            if id(proxy) in proxies and view in self.views:
                 self._drag = self._live = None
                 if self._read_again(view):
                     self._notify(Change(view, tuple(range(self.state[view].n_frames))))
