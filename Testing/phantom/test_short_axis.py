@@ -22,7 +22,7 @@ from CardiacValveLandmarksLib.short_axis import (
     arvi_angle,
     arvi_angle_patient,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 
@@ -67,6 +67,7 @@ def test_insertions_are_the_ends_of_the_right_ventricle_along_the_wall(seed):
 
 
 @given(st.integers(0, 2**31), st.sampled_from(sorted(LEVELS)))
+@example(540_392, "mid")  # a tricuspid ring far down: even a mid slice meets it
 @settings(max_examples=15, deadline=None)
 def test_every_patient_has_its_points(seed, level):
     rng = np.random.default_rng(seed)
@@ -86,8 +87,6 @@ def test_every_patient_has_its_points(seed, level):
             across = points - points[CENTRE]
             anterior, inferior, _ = np.rad2deg(np.arctan2(across[:, 1], across[:, 0])) % 360
             assert 40 < anterior < 175 < 185 < inferior < 320
-        if level == "mid" and phase == 0:
-            assert np.isfinite(points).all()
 
 
 def test_the_angle_in_the_patient_ignores_how_the_image_lies():
