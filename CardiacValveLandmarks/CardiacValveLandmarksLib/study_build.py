@@ -25,15 +25,13 @@ from .landmarks import APEX, VALVE_LANDMARKS, VIEWS, LandmarkSeries
 from .measurements import EXCURSION_AXES, ExcursionAxis, build_measures
 from .motion_check import MotionCheck, check_motion, frame_ranges
 from .path_draws import PathDraws
-from .readers.checks import GAP, TOO_SHORT
 from .study import Study, StudySettings, StudyView
 from .study_rings import build_rings
 from .study_views import Assigned, assign_views
+from .timing_doubts import timing_doubts
 from .trajectory import Trajectory
 from .trajectory_fit import ViewPoints, fit_views
 
-#: RR that differ by more than this part of their mean are warned of
-_RR_TOLERANCE = 0.2
 #: end-diastole or end-systole of a view further than this from the others', of the beat
 _PHASE_TOLERANCE = 0.12
 #: an apex nearer to the mitral valve than this is none, mm
@@ -54,7 +52,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     apex_direction, from_apex = apex_direction_of(assignment.views, paths, doubts)
     own = {view: _beat(trajectories, apex_direction) for view, trajectories in paths.items()}
     views = tuple(_study_view(one, own[one.view]) for one in assignment.views)
-    _timing_doubts(views, doubts)
+    doubts += timing_doubts(views)
     paths = _align(paths, own, settings, doubts)
     geometries = {one.view: one.geometry for one in assignment.views}
     shifts = _shifts(assignment.views, paths, apex_direction, settings)
@@ -195,45 +193,6 @@ def _study_view(one: Assigned, beat: BeatPhases) -> StudyView:
         study_uid=cine.study_uid,
         frame_of_reference_uid=cine.frame_of_reference_uid,
     )
-
-
-def _timing_doubts(views: Sequence[StudyView], doubts: list[str]) -> None:
-    for view in views:
-        if view.times_ms is None:
-            doubts.append(
-                f"{view.view} ({view.name}): no trigger times; frames are taken as evenly spread over the beat."
-            )
-        elif (span := view.times_ms[-1] - view.times_ms[0]) > view.rr_ms:
-            doubts.append(
-                f"{view.view} ({view.name}): its frames span {span:.0f} ms, longer than the RR of {view.rr_ms:.0f} ms; "
-                "they are laid over one beat. Check the RR."
-            )
-        elif TOO_SHORT in view.rr_source:
-            doubts.append(f"{view.view} ({view.name}): RR of {view.rr_ms:.0f} ms, {view.rr_source}. Check it.")
-        if view.times_ms is not None and len(view.times_ms) > 2:
-            steps = np.diff(view.times_ms)
-            if steps.max() > GAP * np.median(steps):
-                doubts.append(
-                    f"{view.view} ({view.name}): two frames lie {steps.max():.0f} ms apart, the others "
-                    f"{np.median(steps):.0f} ms: some seem to be missing."
-                )
-        if np.isnan(view.rr_ms):
-            doubts.append(f"{view.view} ({view.name}): RR unknown; it has no velocities.")
-    first = {view.view: float(view.times_ms[0]) for view in views if view.times_ms is not None}
-    steps = [np.diff(view.times_ms).mean() for view in views if view.times_ms is not None and view.n_frames > 1]
-    if len(first) > 1 and max(first.values()) - min(first.values()) > 0.5 * min(steps):
-        listed = ", ".join(f"{view} {value:.0f} ms" for view, value in first.items())
-        doubts.append(
-            f"The views' first frames are not at the same time after the trigger ({listed}), and the beat is counted "
-            "from each view's first frame: consider alignment on end-diastole and end-systole."
-        )
-    rr = {view.view: view.rr_ms for view in views if np.isfinite(view.rr_ms)}
-    if len(rr) > 1 and max(rr.values()) - min(rr.values()) > _RR_TOLERANCE * np.mean(list(rr.values())):
-        listed = ", ".join(f"{view} {value:.0f} ms" for view, value in rr.items())
-        doubts.append(
-            f"RR differs between the views ({listed}): matching phases may be different moments of the beat; "
-            "consider alignment on end-systole."
-        )
 
 
 def _align(paths, own: dict[str, BeatPhases], settings: StudySettings, doubts: list[str]):
