@@ -6,6 +6,7 @@ import synthetic_truth as synthetic
 from CardiacValveLandmarksLib.errors import InputError, UsageError
 from CardiacValveLandmarksLib.geometry import SliceGeometry
 from CardiacValveLandmarksLib.landmarks import LandmarkSeries, Provenance
+from CardiacValveLandmarksLib.readers.checks import TOO_SHORT
 from CardiacValveLandmarksLib.study import StudySettings
 from CardiacValveLandmarksLib.study_build import build_study
 from CardiacValveLandmarksLib.study_images import cines_of
@@ -136,6 +137,16 @@ def test_rr_that_differs_much_is_warned_of(entries):
 
 def test_frames_that_span_more_than_a_beat_are_warned_of(entries):
     assert said(study(changed(entries, "4CH", rr_ms=600.0)), "longer than the RR of 600 ms")
+
+
+def test_a_cycle_that_was_not_believed_and_frames_that_are_missing_are_said(entries):
+    cine = next(cine for cine, landmarks in entries if landmarks.view == "4CH")
+    late = cine.times_ms + 40.0 * (np.arange(cine.n_frames) > 3)
+    told = changed(
+        entries, "4CH", rr_source=f"frames × interval (NominalInterval of 430 ms {TOO_SHORT})", times_ms=late
+    )
+    result = study([(c.replace(rr_ms=c.rr_ms + 60), landmarks) for c, landmarks in told])
+    assert said(result, "NominalInterval of 430 ms") and said(result, "some seem to be missing")
 
 
 def test_several_cines_stated_for_a_view_are_ranked_and_told(entries):
