@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from ..errors import UsageError
+from ..models.weights import has_package
 
 #: what to install, where it is called otherwise than what is imported
 _DISTRIBUTIONS = {"PIL": "pillow"}
@@ -12,7 +11,7 @@ _DISTRIBUTIONS = {"PIL": "pillow"}
 
 def require(package: str, what: str, instead: str = "") -> None:
     """UsageError where a package is missing, before the long work begins. what: needs it; instead: does without."""
-    if find_spec(package) is None:
+    if not has_package(package):
         name = _DISTRIBUTIONS.get(package, package)
         way_out = f", or add {instead}" if instead else ""
         raise UsageError(
