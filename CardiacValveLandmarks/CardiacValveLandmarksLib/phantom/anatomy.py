@@ -16,6 +16,8 @@ import numpy as np
 #: LPS direction of the LV axis (base to apex) and of septum -> lateral wall in an average adult
 MEAN_AXIS = np.array([0.65, -0.55, -0.50])
 MEAN_LATERAL = np.array([0.65, 0.75, 0.0])
+#: the heart with its vessels lies within this distance (mm) of this point, in heart coordinates
+HEART_REACH, HEART_MIDDLE = 120.0, np.array([-12.0, 0.0, 15.0])
 
 
 @dataclass(frozen=True)

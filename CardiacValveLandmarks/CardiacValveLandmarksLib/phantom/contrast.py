@@ -134,20 +134,33 @@ class Contrast:
         rows, columns = (r + np.arange(shape[0])) % _TILE, (c + np.arange(shape[1])) % _TILE
         return tile[np.ix_(rows, columns)]
 
-    def textures(self, shape: tuple[int, int]) -> dict[str, np.ndarray]:
-        """The look of each tissue over the image: (H, W) float32, the same in every frame."""
+    def textures(self, shape: tuple[int, int], phase: float = 0.0, kind: str = "") -> dict[str, np.ndarray]:
+        """The look of each tissue whose name begins with `kind` over the image: (H, W) float32. That of blood follows
+        no wall: twice a beat one pattern turns into another and back, as strong at every phase. The others are as
+        they lie at end-diastole."""
         rng = np.random.default_rng(self.seed)
-        fields = [self._field(rng, scale, shape) for scale in (0, 1, 2, 3, 1, 2, 3)]
+        fields = self._fields(rng, shape)
+        turn = 4 * np.pi * phase
+        later = self._fields(np.random.default_rng([self.seed, 11]), shape) if phase else fields
+        flowing = [
+            np.float32(np.cos(turn)) * a + np.float32(np.sin(turn)) * b for a, b in zip(fields, later, strict=True)
+        ]
+        streaks = (1 + self.flow * (flowing[2] + 0.7 * flowing[4])).astype(np.float32)
         result = {}
         for name, (level, texture) in self.levels.items():
-            a, b, c = rng.permutation(7)[:3]
-            mix = 0.6 * fields[a] + 0.6 * fields[b] + 0.5 * fields[c]
-            result[name] = np.clip(level * (1 + texture * mix), 0, None).astype(np.float32)
-        streaks = 1 + self.flow * (fields[2] + 0.7 * fields[4])
-        for name in result:
-            if name.startswith("blood"):
-                result[name] = result[name] * streaks.astype(np.float32)
+            a, b, c = rng.permutation(len(fields))[:3]
+            if not name.startswith(kind):
+                continue
+            blood = name.startswith("blood")
+            here = flowing if blood else fields
+            mix = 0.6 * here[a] + 0.6 * here[b] + 0.5 * here[c]
+            look = np.clip(level * (1 + texture * mix), 0, None).astype(np.float32)
+            result[name] = look * streaks if blood else look
         return result
+
+    def _fields(self, rng: np.random.Generator, shape: tuple[int, int]) -> list[np.ndarray]:
+        """Smooth noise of several length scales."""
+        return [self._field(rng, scale, shape) for scale in (0, 1, 2, 3, 1, 2, 3)]
 
     def acquire(self, image: np.ndarray, spacing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The scanner: (H, W) tissue image -> (H, W) float32 magnitude image. rng draws the thermal noise only."""

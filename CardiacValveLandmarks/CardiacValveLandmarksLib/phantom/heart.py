@@ -19,6 +19,8 @@ from .shapes import TABLE, Atrium, angle_index, polar_table, roughness, tube
 
 #: structures whose outline others ask for
 RV_OUTFLOW, RV_CAVITY, MYOCARDIUM, LV_CAVITY = "RV outflow", "RV cavity", "LV myocardium", "LV cavity"
+#: shares of a ventricle's length, from the base
+_LEVELS = np.array([0.1, 0.25, 0.45, 0.65, 0.85])
 
 
 class Layer(NamedTuple):
@@ -234,32 +236,20 @@ class Heart:
         index = angle_index(ax, ay)
         height = self._base_height[index]
         above = z - height  # positive towards the apex
-        at_base, epi_profile, epi_slope = self._profile_at(above, self._epi_end - height)
-        taper = np.float32(a.basal_taper) * at_base + (1 - at_base)
-        base_epi = self._base_radius[index] + self._wall[index] * taper
-        r_epi = epi_profile * (self._epi[index] * (1 - at_base) + base_epi * at_base)
+        r_epi, base_epi, epi_slope = self._epicardium(index, above)
         d_epi = (rho - r_epi) / np.sqrt(1 + (epi_slope * self._epi[index] / self._epi_end) ** 2)
         past = z - np.float32(self._epi_end)
         d_epi = np.where(past > 0, np.sqrt(rho * rho + past * past), d_epi)
 
-        at_base, profile, slope = self._profile_at(above, self._endo_end - height)
-        mid = (self._epi - self._wall)[index] * (1 + self._rough_endo[index] * np.clip(above / 30, 0, 1))
-        r_endo = profile * (mid * (1 - at_base) + self._base_radius[index] * at_base)
+        r_endo, mid, slope = self._endocardium(index, above)
         d_endo = (rho - r_endo) / np.sqrt(1 + (slope * mid / self._endo_end) ** 2)
         past = z - np.float32(self._endo_end)
         d_endo = np.where(past > 0, np.sqrt(rho * rho + past * past), d_endo)
 
         # RV crescent outside the septum, below (apical of) the tricuspid plane
-        ring = self.rings.tricuspid
-        c0, gx, gy = ring.plane
+        c0, gx, gy = self.rings.tricuspid.plane
         below = z - (np.float32(c0) + np.float32(gx) * x + np.float32(gy) * y)
-        along = np.clip(below / np.float32(a.rv_length * self._epi_end - c0), 0, 1)
-        bulge = 1 + np.float32(a.rv_bulge - 1) * 4 * along * (1 - along)
-        crescent = np.float32(self._rv_base * (1 - 0.12 * self.motion.contraction)) * self._rv_shape[index]
-        crescent = crescent * (1 - along ** np.float32(1.7)) * bulge
-        squeeze = 1 - np.float32(0.22 * self.motion.contraction) * np.clip(below / 20, 0, 1)
-        crescent = crescent * squeeze
-        crescent = crescent * (1 - self._rv_round[index] * (1 - np.sqrt(np.clip(below / 24, 0.02, 1))))
+        crescent = self._crescent(index, below)
         d_rv_outer = (rho - (r_epi + crescent)) * np.float32(0.85)
         inner = (rho - (r_epi + crescent * (1 + (self._rv_rough[index] - 1) * np.clip(below / 25, 0, 1)))) * np.float32(
             0.85
@@ -342,11 +332,70 @@ class Heart:
         curtain = leaflets.curtain(self.rings, a.aortic_angle)
         yield Layer("leaflet", opacity(tube(points, curtain, np.full(len(curtain), 0.9))))
 
+    # -- outlines ------------------------------------------------------------------------------
     def _profile_at(self, above: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weight of the base outline, profile and its slope at a height below the base."""
         s = np.clip(above / np.maximum(length, 20), 0, 1)
         index = (s * 512).astype(np.int32)
         return base_weight(s), self._profile[index], self._slope[index]
+
+    def _epicardium(self, index: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Radius of the LV's outside at table entries and heights below the base; the base's own; slope."""
+        at_base, profile, slope = self._profile_at(above, self._epi_end - self._base_height[index])
+        taper = np.float32(self.anatomy.basal_taper) * at_base + (1 - at_base)
+        base = self._base_radius[index] + self._wall[index] * taper
+        return profile * (self._epi[index] * (1 - at_base) + base * at_base), base, slope
+
+    def _endocardium(self, index: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Radius of the LV's cavity, likewise; that of its middle; slope."""
+        at_base, profile, slope = self._profile_at(above, self._endo_end - self._base_height[index])
+        middle = (self._epi - self._wall)[index] * (1 + self._rough_endo[index] * np.clip(above / 30, 0, 1))
+        return profile * (middle * (1 - at_base) + self._base_radius[index] * at_base), middle, slope
+
+    def _rv_length(self) -> np.float32:
+        """Of the RV below the middle of the tricuspid plane."""
+        return np.float32(self.anatomy.rv_length * self._epi_end - self.rings.tricuspid.plane[0])
+
+    def _crescent(self, index: np.ndarray, below: np.ndarray) -> np.ndarray:
+        """Width of the RV at table entries and heights below the tricuspid plane."""
+        along = np.clip(below / self._rv_length(), 0, 1)
+        bulge = 1 + np.float32(self.anatomy.rv_bulge - 1) * 4 * along * (1 - along)
+        crescent = np.float32(self._rv_base * (1 - 0.12 * self.motion.contraction)) * self._rv_shape[index]
+        crescent = crescent * (1 - along ** np.float32(1.7)) * bulge
+        crescent = crescent * (1 - np.float32(0.22 * self.motion.contraction) * np.clip(below / 20, 0, 1))
+        return crescent * (1 - self._rv_round[index] * (1 - np.sqrt(np.clip(below / 24, 0.02, 1))))
+
+    def tissue(self) -> np.ndarray:
+        """(K, 3) heart mm: places in the walls, a row the same place at every phase of one heart.
+
+        Rings and apex; both sides of the LV wall and the outside of the RV's at fixed shares of their length; roofs of
+        the atria and the great vessels.
+        """
+        a = self.anatomy
+        rings = [ring.nodes[::5] for ring in (self.rings.mitral, self.rings.aortic, self.rings.tricuspid)]
+        index, share = (grid.ravel() for grid in np.meshgrid(np.arange(0, TABLE, 20), _LEVELS, indexing="ij"))
+        angle = (index + 0.5) * (2 * np.pi / TABLE)
+        sides = np.stack([np.cos(angle), np.sin(angle)], 1)
+
+        def places(radius: np.ndarray, z: np.ndarray) -> np.ndarray:
+            u = np.clip(z / a.lv_length, 0, 1)
+            return np.column_stack([sides * radius[:, None] + np.outer(u * (1 - u) * 4, a.lv_bend), z])
+
+        walls = []
+        for end, outline in ((self._epi_end, self._epicardium), (self._endo_end, self._endocardium)):
+            above = share * (end - self._base_height[index])
+            walls.append(places(outline(index, above)[0], above + self._base_height[index]))
+        below = share * self._rv_length()
+        c0, gx, gy = self.rings.tricuspid.plane
+        right = np.column_stack([sides * (a.lv_radius + a.wall), below + c0])
+        for _ in range(4):  # the plane is tilted: where it is above a place depends on the place
+            z = below + c0 + right[:, :2] @ [gx, gy]
+            radius = self._epicardium(index, z - self._base_height[index])[0] + self._crescent(index, below)
+            right = places(radius, z)
+        right = right[self._rv_shape[index] > 0.05]
+        roofs = np.stack([self._la.axis_point(1.0), self._ra.axis_point(1.0)])
+        vessels = [self._vessels[name][0] for name in ("aorta", "pulmonary")]
+        return np.concatenate([*rings, self.rings.apex[None], *walls, right, roofs, *vessels])
 
     def _moderator_band(self) -> tuple[np.ndarray, np.ndarray]:
         """The moderator band of the RV."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from ..geometry import SliceGeometry
-from .anatomy import HeartAnatomy, Pose
+from .anatomy import HEART_MIDDLE, HEART_REACH, HeartAnatomy, Pose
 from .body import Body
 from .contrast import Contrast
 from .heart import Heart
-
-#: the heart with its vessels lies within this distance (mm) of a point on the LV axis
-_HEART_REACH, _HEART_MIDDLE = 120.0, np.array([-12.0, 0.0, 15.0])
+from .tissue_motion import texture_sampler, tissue_displacement
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,34 @@ class Slice:
         self._points = geometry.to_patient(grid.reshape(-1, 2)).astype(np.float32)
         self._background = self._textures["air"].copy()
         for tissue, opacity in patient.body.layers(self._points, 1.5 * self._softness):
-            self._paint(self._background, slice(None), tissue, opacity)
+            self._background += opacity * (self._textures[tissue] - self._background)
+        self._at_rest = patient.heart(0.0)
 
-    def _paint(self, image: np.ndarray, where, tissue: str, opacity: np.ndarray, factor: np.ndarray | int = 1) -> None:
-        image += opacity * (self._textures[tissue][where] * factor - image)
+    def _looks(self, heart: Heart, phase: float, pixels: np.ndarray) -> Callable[[str], np.ndarray]:
+        """The look of a tissue at these pixels: (n,). Texture moves with the heart, that of blood changes."""
+        blood = self.contrast.textures(self.shape, phase, "blood")
+
+        def moved(points: np.ndarray) -> np.ndarray:
+            pose = self.patient.pose
+            return tissue_displacement(pose.to_heart(points), self._at_rest, heart) @ pose.rotation.T
+
+        sampler = texture_sampler(self.geometry, self.shape, pixels, moved)
+
+        @cache
+        def look(tissue: str) -> np.ndarray:
+            return blood[tissue].ravel()[pixels] if tissue in blood else sampler @ self._textures[tissue]
+
+        return look
 
     def render(self, phase: float, rng: np.random.Generator) -> np.ndarray:
         """(H, W) float32 magnitude image at a phase of the RR interval."""
         heart = self.patient.heart(phase)
         thickness = self.geometry.thickness if np.isfinite(self.geometry.thickness) else 6.0
         offsets = (np.arange(self.through_plane) + 0.5) / self.through_plane - 0.5
-        centre = self.patient.pose.to_patient(_HEART_MIDDLE).astype(np.float32)
+        centre = self.patient.pose.to_patient(HEART_MIDDLE).astype(np.float32)
         squared = ((self._points - centre) ** 2).sum(1)
-        near = np.flatnonzero(squared < _HEART_REACH**2)
+        near = np.flatnonzero(squared < HEART_REACH**2)
+        look = self._looks(heart, phase, near)
         mean = np.zeros(len(near), np.float32)
         for offset in offsets:
             shifted = self._points[near] + (offset * thickness * self.geometry.normal).astype(np.float32)
@@ -73,7 +88,7 @@ class Slice:
             values = self._background[near].copy()
             flow = self.contrast.flow_factor(local, near, self.shape, phase)
             for tissue, opacity, _ in heart.layers(local, self._softness):
-                self._paint(values, near, tissue, opacity, flow if tissue.startswith("blood") else 1)
+                values += opacity * (look(tissue) * (flow if tissue.startswith("blood") else 1) - values)
             mean += values / len(offsets)
         image = self._background.copy()
         image[near] = mean
