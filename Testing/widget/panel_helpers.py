@@ -78,3 +78,8 @@ def scene_contents() -> dict[str, str]:
 
     kinds = ("vtkMRMLSequenceNode", "vtkMRMLMarkupsNode", "vtkMRMLVolumeNode", "vtkMRMLSequenceBrowserNode")
     return {node.GetID(): node.GetClassName() for kind in kinds for node in slicer.util.getNodesByClass(kind)}
+
+
+def column(panel, index: int) -> list[str]:
+    table = panel.ui.landmarkTable
+    return [table.item(row, index).text() for row in range(table.rowCount)]
