@@ -25,6 +25,7 @@ class Cine:
     name: a short name safe for file names. source: what was read (path, and series where needed).
     study_uid, frame_of_reference_uid, patient_key: for grouping, "" where unknown; patient_key is a hash,
         nothing here identifies the patient.
+    files: paths of the DICOM files the frames are of; () for other formats.
     attributes: further facts for reports (field strength, sequence name, ...), never needed to compute.
     """
 
@@ -40,6 +41,7 @@ class Cine:
     study_uid: str = ""
     frame_of_reference_uid: str = ""
     patient_key: str = ""
+    files: tuple[str, ...] = ()
     attributes: Mapping[str, str | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

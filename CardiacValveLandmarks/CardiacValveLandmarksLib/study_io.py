@@ -22,16 +22,15 @@ from .errors import InputError
 from .files import atomic_open
 from .landmarks import Landmark, by_number
 from .study import Study, StudySettings
+from .study_names import without_names
 
 FORMAT = "cardiac-valve-landmarks study"
 SCHEMA_VERSION = "1.1"
 SCHEMA_FILE = Path(__file__).parent / "resources" / "study.schema.json"
-#: fields of StudyView that can lead to a person or an examination
-_IDENTIFYING = ("source", "study_uid", "frame_of_reference_uid")
 
 
 def study_to_json(study: Study, path: str | os.PathLike, identify: bool = False) -> None:
-    """Write `study`, floats exactly, NaN as null; sources and UIDs only with `identify`.
+    """Write `study`, floats exactly, NaN as null; names of cines, sources and UIDs only with `identify`.
 
     InputError where the file cannot be written. An existing file is replaced: asking first is the caller's part.
     """
@@ -43,8 +42,7 @@ def study_to_json(study: Study, path: str | os.PathLike, identify: bool = False)
 def study_to_dict(study: Study, identify: bool = False) -> dict[str, Any]:
     """What `study_to_json` writes, as plain dicts, lists, strings and numbers."""
     if not identify:
-        blank = dict.fromkeys(_IDENTIFYING, "")
-        study = dataclasses.replace(study, views=tuple(dataclasses.replace(view, **blank) for view in study.views))
+        study = without_names(study)
     return {
         "format": FORMAT,
         "version": SCHEMA_VERSION,

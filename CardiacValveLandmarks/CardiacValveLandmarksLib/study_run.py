@@ -149,7 +149,7 @@ def run_study(
     detector: cine -> landmarks and warnings. origin: of the landmarks, for the report. progress: (what, done, total).
     Nothing is written before the study stands; nothing of an earlier run is replaced without `options.overwrite`.
     With it, what formats not written now have from an earlier run is deleted. A format this study does not suffice for
-    is left out and said in `left_out`; where one cannot be written, all else is, and its InputError comes last.
+    is left out and said in `left_out`; where one cannot be written, all else is, and its error comes last.
     """
     options, settings, formats = options or ExportOptions(), settings or StudySettings(), tuple(formats)
     folder = Path(folder)
@@ -183,7 +183,7 @@ def run_study(
             tell(format_.key, 0, 1)
             try:
                 written += export_study(study, folder, [format_], options)
-            except InputError as error:
+            except Exception as error:  # noqa: BLE001 - raised below, once all else is written
                 failed.append(error)
     removed = (
         remove_others(folder, {path.relative_to(folder).parts[0] for path in written}) if options.overwrite else ()

@@ -25,7 +25,8 @@ _MOST_CANDIDATES = 6
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cine that could have been a view. score: higher is better. reason: in plain words."""
+    """A cine that could have been a view. view: "" where it could be none. score: higher is better, NaN then.
+    reason: in plain words."""
 
     view: str
     name: str
@@ -62,7 +63,7 @@ def assign_views(entries: Sequence[tuple[Cine, LandmarkSeries]], overrides: Mapp
     or nothing can be used, UsageError where an override names no cine.
     """
     _check(entries, overrides)
-    usable, doubts = _usable(entries, overrides)
+    usable, left_out, doubts = _usable(entries, overrides)
     by_view = {
         view: sorted((u for u in usable if u.view == view), key=_own_score, reverse=True)[:_MOST_CANDIDATES]
         for view in VIEWS
@@ -72,7 +73,7 @@ def assign_views(entries: Sequence[tuple[Cine, LandmarkSeries]], overrides: Mapp
     for combination in itertools.product(*(by_view[view] for view in present)):
         scored.append((sum(map(_own_score, combination)) + _pair_score(combination), combination))
     best_score, best = max(scored, key=lambda item: item[0])
-    candidates = []
+    candidates = list(left_out)
     for view, position in zip(present, range(len(present)), strict=True):
         for option in by_view[view]:
             chosen = option is best[position]
@@ -119,31 +120,38 @@ def _check(entries: Sequence[tuple[Cine, LandmarkSeries]], overrides: Mapping[st
         raise UsageError("One cine was given for two views.")
 
 
-def _usable(entries, overrides) -> tuple[list[Assigned], list[str]]:
-    """Cines that can be placed as a view; the others with the reason."""
-    usable, doubts = [], []
+def _usable(entries, overrides) -> tuple[list[Assigned], list[Candidate], list[str]]:
+    """Cines that can be placed as a view; the others with the reason; doubts."""
+    usable, left_out, doubts = [], [], []
+
+    def leave_out(cine: Cine, reason: str, more: str = "") -> None:
+        left_out.append(Candidate("", cine.name, float("nan"), False, reason))
+        doubts.append(f"{cine.name}: {reason}{more}")
+
     forced = {name: view for view, name in overrides.items()}
     placed = sum(cine.geometry is not None for cine, _ in entries)
     for cine, series in entries:
         view = forced.get(cine.name) or cine.view or series.view
         stated = cine.name in forced or cine.view is not None
         if view is None:
-            doubts.append(f"{cine.name}: its view was not recognised; it is left out. State its view to use it.")
+            leave_out(cine, "its view was not recognised", "; it is left out. State its view to use it.")
             continue
         if view in overrides and cine.name != overrides[view]:
             continue
         geometry, assumed = cine.geometry, False
         if geometry is None:
             if placed or len(entries) > 1:
-                doubts.append(
-                    f"{cine.name}: the file states no patient geometry, so its plane cannot be placed among other "
-                    "views; it cannot join other views. Give it alone to measure within its own plane."
+                leave_out(
+                    cine,
+                    "the file states no patient geometry, so its plane cannot be placed among other views",
+                    "; it cannot join other views. Give it alone to measure within its own plane.",
                 )
                 continue
             if cine.spacing is None:
-                doubts.append(
-                    f"{cine.name}: the file states neither patient geometry nor pixel spacing, so nothing in it can be "
-                    "measured in mm. State the spacing with --spacing MM to measure within its plane"
+                leave_out(
+                    cine,
+                    "the file states neither patient geometry nor pixel spacing, so nothing in it can be measured",
+                    " in mm. State the spacing with --spacing MM to measure within its plane",
                 )
                 continue
             geometry = SliceGeometry(np.zeros(3), np.array([cine.spacing[0], 0, 0]), np.array([0, cine.spacing[1], 0]))
@@ -166,7 +174,7 @@ def _usable(entries, overrides) -> tuple[list[Assigned], list[str]]:
             "; ".join(doubt.rstrip(".") for doubt in doubts),
             "State views with --2ch, --3ch, --4ch; give DICOM, or other files that state where their planes lie.",
         )
-    return usable, doubts
+    return usable, left_out, doubts
 
 
 def _own_score(option: Assigned) -> float:
@@ -216,6 +224,8 @@ def _explain(option: Assigned, best: Sequence[Assigned]) -> str:
     series = option.series
     if option.stated:
         words = ["stated by the user"]
+    elif np.isnan(series.view_confidence):
+        words = ["the view was given with the landmarks"]
     else:
         words = [f"recognised with confidence {series.view_confidence:.2f}"]
     wanted = [landmark.index for landmark in in_view(option.view) if landmark.valve is not None]

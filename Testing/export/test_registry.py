@@ -29,12 +29,20 @@ def test_unknown_format_names_the_known_ones():
 def test_all_leaves_out_with_a_reason_what_lacks_its_input():
     chosen, left_out = parse_formats("all", ExportOptions())
     assert "dicom-sr" not in {f.key for f in chosen}
-    assert any("dicom-sr" in line and "--images" in line for line in left_out)
+    assert any("dicom-sr" in line and "--identify" in line for line in left_out)
 
 
 def test_a_format_named_alone_is_never_left_out_silently():
-    with pytest.raises(UsageError, match="--images"):
+    with pytest.raises(UsageError, match="--identify"):
         parse_formats("dicom-sr", ExportOptions())
+
+
+def test_a_format_that_lacks_the_images_says_what_to_give(study, tmp_path):
+    for key, module in (("dicom-sr", "highdicom"), ("mrb", "slicer.util")):
+        pytest.importorskip(module)
+        with pytest.raises(InputError, match="--images"):
+            export_study(study, tmp_path, _chosen(key), ExportOptions(identify=True))
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_missing_package_is_named_with_its_extra():

@@ -146,7 +146,11 @@ def test_without_matplotlib_it_is_said_first_and_the_rest_can_be_had(dicom, dete
     assert "deleted: report.html" in capsys.readouterr().out
 
 
-def test_a_format_that_cannot_be_written_takes_nothing_else_along(dicom, detector, tmp_path):
+def throw(error):
+    raise error
+
+
+def test_a_format_that_cannot_be_written_takes_nothing_else_along(dicom, detector, tmp_path, monkeypatch):
     points = tmp_path / "points"
     points.mkdir()
     options = parse(
@@ -160,11 +164,14 @@ def test_a_format_that_cannot_be_written_takes_nothing_else_along(dicom, detecto
         study.run(options, never)
     # a file that stops the format on the way
     out = tmp_path / "late"
-    identified = ("--identify", "--images", points, "--formats", "csv,dicom-sr")
-    pytest.importorskip("highdicom")
-    with pytest.raises(InputError, match="DICOM images"):
-        study.run(parse(study, "study", dicom, "-o", out, *identified), detector)
-    assert study_from_json(out / "study.json").views and (out / "report.html").exists() and (out / "csv").exists()
+
+    for error, told in ((OSError(28, "No space left on device"), InputError), (RuntimeError("a fault"), RuntimeError)):
+        monkeypatch.setattr(np, "savez_compressed", lambda *arguments, error=error, **named: throw(error))
+        with pytest.raises(told, match=r"No space left|a fault"):
+            study.run(parse(study, "study", dicom, "-o", out, "--formats", "npz,csv", "--overwrite"), detector)
+        assert study_from_json(out / "study.json").views and (out / "report.html").exists() and (out / "csv").exists()
+        assert not (out / "npz").exists()
+        (out / "study.json").unlink()
 
 
 def test_one_cine_is_not_used_twice(dicom, monkeypatch):

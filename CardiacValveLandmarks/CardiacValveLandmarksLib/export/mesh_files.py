@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import InputError, UsageError
 from ..files import make_folder
 from ..study import Study
+from ..study_names import without_names
 from .about import describe
 from .mesh_map import FARTHEST_MM, map_ring
 from .meshes import open_mesh
@@ -92,7 +93,7 @@ def prescribe(
             "ring_place": mapped.place.tolist(),
         },
         "nodes_left_free_ids": mapped.left_free.tolist(),
-        "study": describe(study, identify=False),
+        "study": describe(without_names(study), identify=False),
     }
     stem = f"{mesh_path.stem}_{valve}"
     make_folder(folder)

@@ -21,6 +21,7 @@ from ..cine import Cine
 from ..errors import InputError, UsageError
 from ..files import make_folder
 from ..study import Study
+from ..study_names import without_names
 from . import formats
 from .about import ABOUT_FILE, files_written, write_about
 
@@ -155,6 +156,7 @@ def export_study(
     format needs, or where the place cannot be written. A format is written whole or not at all.
     """
     options = options or ExportOptions()
+    study = study if options.identify else without_names(study)
     chosen = tuple(chosen)
     check_free(folder, chosen, options.overwrite)
     for format_ in chosen:

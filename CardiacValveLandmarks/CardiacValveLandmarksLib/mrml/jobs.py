@@ -104,7 +104,7 @@ def assign_views_of(recognised: Sequence[Detected]) -> tuple[dict[str, int], lis
         found = assign_views([(recognised[i].job.cine, recognised[i].result.landmarks) for i in known], {})
     except InputError as error:
         return {}, [*said, str(error)]
-    said += [f"{c.name}: {c.view}? {c.reason}" for c in found.candidates if not c.chosen]
+    said += [f"{c.name}: {c.view}? {c.reason}" for c in found.candidates if c.view and not c.chosen]
     said += found.doubts
     chosen = {one.view: next(i for i in known if recognised[i].job.cine is one.cine) for one in found.views}
     return chosen, said

@@ -261,6 +261,7 @@ def _cine(series: _Series, name: str, source: str, ordered: Ordered, pixels: dic
         study_uid=_only({frame.study_uid for frame in frames}),
         frame_of_reference_uid=_only({frame.frame_of_reference_uid for frame in frames}),
         patient_key=_patient_key(first.patient),
+        files=tuple(dict.fromkeys(str(frame.path) for frame in frames)),
         attributes=_attributes(series, source, ordered),
     )
 

@@ -14,6 +14,7 @@ from ..files import atomic_open
 from ..landmarks import by_number
 from ..measurements import Measure
 from ..study import Study, StudyView
+from ..study_names import without_names
 from . import charts, pictures, words
 from .html import Html, join, page, picture, tag
 
@@ -65,6 +66,8 @@ def report_html(
     sources of the cines are shown.
     """
     origin = origin or Origin()
+    if not identify:
+        study = without_names(study)
     body = join(
         (
             _head(study, origin),
@@ -306,7 +309,7 @@ def _method(study: Study, origin: Origin, identify: bool) -> Html:
     chosen = [
         tag(
             "tr",
-            tag("td", c.view),
+            tag("td", c.view or "–"),
             tag("td", c.name),
             tag("td", "chosen" if c.chosen else "not chosen"),
             tag("td", tag("small", c.reason)),

@@ -71,4 +71,5 @@ def quantity(value: float, uncertainty: float = float("nan")) -> str:
     """ "13.6 ± 0.4"; a dash where there is no value."""
     if not np.isfinite(value):
         return "–"
+    value = round(value, 1) + 0.0  # no minus before zero
     return f"{value:.1f} ± {uncertainty:.1f}" if np.isfinite(uncertainty) else f"{value:.1f}"

@@ -13,8 +13,8 @@ import numpy as np
 from ... import __version__
 from ...errors import InputError
 from ...measurements import Measure
-from ...readers.dicom_frames import PARSE_ERRORS
 from ...study import Study
+from ...study_images import find_cines
 from ..registry import ExportOptions, Format
 
 #: DICOM: a private coding scheme for the measures' keys
@@ -28,33 +28,44 @@ _UNITS = {
 }
 #: DICOM LO and SH: code values and meanings end here
 _MEANING, _VALUE = 64, 16
+#: largest IS
+_LARGEST = 2**31 - 1
+#: type 2 attributes of patient and study, which anonymised images may lack
+_TAKEN_OVER = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
 
 
-def _evidence(folder: Path, study: Study) -> list:
-    """One image of each series in the folder, without pixels: of one patient and one study, the study's own."""
+def _evidence(study: Study, options: ExportOptions) -> list:
+    """The images of the study's views, without pixels: of one patient and one DICOM study, the study's own."""
     import pydicom
 
-    series: dict[str, pydicom.Dataset] = {}
-    if not folder.exists():
-        raise InputError(folder, "the folder of the study's DICOM images", "nothing there", "Check --images.")
-    for path in sorted(p for p in (folder.rglob("*") if folder.is_dir() else [folder]) if p.is_file()):
-        try:
-            data = pydicom.dcmread(path, stop_before_pixels=True)
-        except PARSE_ERRORS:
-            continue  # other files, or damaged ones, may lie beside the images
-        if {"SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"} <= set(data.dir()):
-            series.setdefault(data.SeriesInstanceUID, data)
-    images = list(series.values())
+    cines = options.cines or find_cines(study, options.images)
+    where = options.images or "study"
+    images = [
+        _complete(pydicom.dcmread(path, stop_before_pixels=True)) for cine in cines.values() for path in cine.files
+    ]
     if not images:
-        raise InputError(folder, "DICOM images", "none", "Give the folder of the study's images with --images.")
-    for what in ("StudyInstanceUID", "PatientID"):
-        found = {str(image.get(what, "")) for image in images}
+        raise InputError(where, "DICOM images", "other files", "The report can belong to DICOM images only.")
+    for what in ("StudyInstanceUID", "PatientID", "PatientName"):
+        found = {str(image.get(what, "")).strip("^ ").casefold() for image in images}
         if len(found) > 1:
-            raise InputError(folder, f"images of one {what}", f"{len(found)}", "Give the folder of one study.")
+            raise InputError(where, f"images of one {what}", f"{len(found)}", "Give the folder of one study.")
     known = {view.study_uid for view in study.views} - {""}
     if known and images[0].StudyInstanceUID not in known:
-        raise InputError(folder, "the images the study was made of", "images of another study", "Check --images.")
+        raise InputError(where, "the images the study was made of", "images of another study", "Check --images.")
     return images
+
+
+def _complete(image):
+    """Header of an image as a report can take it over: in UTF-8, with what the standard wants, empty where unknown."""
+    image.decode()
+    image.SpecificCharacterSet = "ISO_IR 192"
+    for name in _TAKEN_OVER:
+        if name not in image:
+            setattr(image, name, "")
+    return image
 
 
 def _code(key: str) -> str:
@@ -80,7 +91,7 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
     import highdicom
     from highdicom.sr import CodedConcept
 
-    images = _evidence(Path(options.images), study)
+    images = _evidence(study, options)
     device = highdicom.sr.ObserverContext(
         observer_type=CodedConcept("121007", "DCM", "Device"),
         observer_identifying_attributes=highdicom.sr.DeviceObserverIdentifyingAttributes(
@@ -104,7 +115,7 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
         evidence=images,
         content=report[0],
         series_instance_uid=highdicom.UID(),
-        series_number=max(int(image.get("SeriesNumber") or 0) for image in images) + 100,
+        series_number=min(max(int(image.get("SeriesNumber") or 0) for image in images) + 100, _LARGEST),
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
         manufacturer="CardiacValveLandmarks",
@@ -119,6 +130,14 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
     data.save_as(folder / "measures.dcm")
 
 
+def _unfit(study: Study, options: ExportOptions) -> str:
+    if not study.measures:
+        return "nothing was measured"
+    if options.cines:
+        return "" if any(cine.files for cine in options.cines.values()) else "its images are no DICOM files"
+    return "" if options.images else "it belongs to the study's DICOM images; give their folder with --images"
+
+
 FORMAT = Format(
     key="dicom-sr",
     title="DICOM structured report of the measures (TID 1500)",
@@ -127,8 +146,8 @@ FORMAT = Format(
         "Names of the measures are codes of a private scheme (99CVL), units are UCUM. The report is unverified; "
         "uncertainties, definitions and doubts are in the other formats, not in the report.",
     ),
-    unfit=lambda study, options: "" if study.measures else "nothing was measured",
+    unfit=_unfit,
     modules=("highdicom",),
     extra="dicom-sr",
-    needs=("identify", "images"),
+    needs=("identify",),
 )

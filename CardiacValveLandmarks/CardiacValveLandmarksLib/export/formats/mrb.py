@@ -20,7 +20,8 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
     for view in study.views:
         cine = cines[view.view]
         if not options.identify:
-            cine = cine.replace(source="", study_uid="", frame_of_reference_uid="", patient_key="", attributes={})
+            blank = dict.fromkeys(("source", "study_uid", "frame_of_reference_uid", "patient_key"), "")
+            cine = cine.replace(files=(), attributes={}, **blank)
         entries.append((cine.replace(name=view.name), view.landmarks.replace(view=view.view)))
     write_bundle(folder / FILE, entries, study)
 
