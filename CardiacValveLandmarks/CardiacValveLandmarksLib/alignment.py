@@ -53,14 +53,16 @@ class BeatPhases:
     curve: np.ndarray
 
 
-def beat_phases(paths: np.ndarray, apex_direction: np.ndarray | None) -> BeatPhases:
+def beat_phases(paths: np.ndarray, apex_direction: np.ndarray | None, covered: np.ndarray | None = None) -> BeatPhases:
     """End-diastole and end-systole from how the valves move.
 
     paths: (L, 400, 3) LPS mm of valve landmarks at k/400. apex_direction: (3,) unit vector from the valves to the
     apex, or None: then end-diastole is taken as the extreme nearer to phase 0 (the R wave).
     The common motion is the first principal component over time of all paths together. End-systole is its extreme
     towards the apex, end-diastole the last low before systole (the atrial kick's end, or the end of diastasis).
+    covered: (400,) bool, where there are points; neither is looked for elsewhere. None: everywhere.
     """
+    covered = np.ones(_GRID, bool) if covered is None else covered
     nothing = BeatPhases(float("nan"), float("nan"), np.full(_GRID, np.nan))
     if len(paths) == 0:
         return nothing
@@ -77,8 +79,8 @@ def beat_phases(paths: np.ndarray, apex_direction: np.ndarray | None) -> BeatPha
         sign = 1.0 if turn[1] <= turn[0] else -1.0
     curve = sign * curve
     curve = (curve - curve.min()) / np.ptp(curve)
-    es = int(np.argmax(curve))
-    before = np.roll(curve, -es)[::-1]
+    es = int(np.argmax(np.where(covered, curve, -np.inf)))
+    before = np.roll(np.where(covered, curve, np.inf), -es)[::-1]
     lows = np.flatnonzero((before[1:-1] <= before[:-2]) & (before[1:-1] <= before[2:]) & (before[1:-1] < _ED_LEVEL)) + 1
     # the search goes back from end-systole, so that the first low found is the last one before it
     ed = (es - 1 - int(lows[0] if len(lows) else np.argmin(before))) % _GRID

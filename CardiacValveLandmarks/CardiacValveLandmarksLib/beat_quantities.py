@@ -46,7 +46,7 @@ def _dots(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class DiastolicPeaks:
-    """s, e, a: (S,) mm/s, positive; a is NaN where it does not stand apart from e."""
+    """s, e, a: (S,) mm/s, positive; a is NaN where it does not stand apart from e, which is the one wave then."""
 
     s: np.ndarray
     e: np.ndarray
@@ -63,13 +63,18 @@ def velocity_peaks(velocity: np.ndarray, es: int) -> DiastolicPeaks:
     low, high = es + length // 4, es + (3 * length) // 4
     divide = low + np.argmax(velocity[:, low : high + 1], axis=1)
     index = np.arange(velocity.shape[1])
-    early = np.where((index >= es) & (index <= divide[:, None]), -velocity, -np.inf).max(1)
+    early_curve = np.where((index >= es) & (index <= divide[:, None]), -velocity, -np.inf)
+    early = early_curve.max(1)
     late_curve = np.where(index >= divide[:, None], -velocity, -np.inf)
     late = late_curve.max(1)
     slowest = -np.take_along_axis(velocity, divide[:, None], axis=1)[:, 0]
     # a wave of its own rises above the diastasis before it
     apart = (late > 0) & (late - np.maximum(slowest, 0) > 0.1 * late) & (np.argmax(late_curve, axis=1) > divide)
-    return DiastolicPeaks(velocity[:, :es].max(1), early, np.where(apart, late, np.nan))
+    # so does the first: what still rises where they are divided is the foot of the second, the only one there is
+    apart &= np.argmax(early_curve, axis=1) < divide
+    return DiastolicPeaks(
+        velocity[:, :es].max(1), np.where(apart, early, np.maximum(early, late)), np.where(apart, late, np.nan)
+    )
 
 
 def perpendicular_in_view(first: np.ndarray, second: np.ndarray, normal: np.ndarray, toward: np.ndarray) -> np.ndarray:

@@ -82,10 +82,13 @@ class Cine:
 
     @property
     def phases(self) -> np.ndarray:
-        """(T,) phase of the RR interval in [0, 1): (time - first) / RR; evenly spread where times or RR are unknown."""
-        if self.times_ms is None or self.rr_ms is None:
+        """(T,) phase of the RR interval in [0, 1): (time - first) / RR; evenly spread where times are unknown.
+        Where the RR is unknown the frames are taken as one whole beat."""
+        if self.times_ms is None or self.n_frames < 2:
             return np.arange(self.n_frames) / self.n_frames
-        return (self.times_ms - self.times_ms[0]) / self.rr_ms % 1.0
+        since = self.times_ms - self.times_ms[0]
+        rr = self.rr_ms if self.rr_ms is not None else since[-1] * self.n_frames / (self.n_frames - 1)
+        return since / rr % 1.0
 
     def replace(self, **changes) -> Cine:
         """A copy with some fields changed."""

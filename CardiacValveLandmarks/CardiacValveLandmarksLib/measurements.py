@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .beat_quantities import perpendicular_in_view, ring_area, ring_perimeter, swept_volume, velocity_peaks
+from .beat_quantities import (
+    DiastolicPeaks,
+    perpendicular_in_view,
+    ring_area,
+    ring_perimeter,
+    swept_volume,
+    velocity_peaks,
+)
 from .landmarks import APEX, VIEWS, Provenance, by_number
 from .path_draws import PathDraws, spread
 
@@ -107,6 +114,8 @@ _MAPSE_REFERENCE = "15.8 ± 2.5 mm (echo, n = 1266); CMR controls about 16 mm"
 _TAPSE_REFERENCE = "17.8 ± 2.5 mm; below 16–17 mm abnormal (echo)"
 _E_LATERAL_REFERENCE = "below 8–10 cm/s abnormal, by age (echo); frames of 33–40 ms underestimate it"
 _FINE = 128
+#: points nearer to one another than this coincide, mm
+_SMALLEST_MM = 1.0
 
 
 class _Builder:
@@ -167,7 +176,7 @@ def build_measures(
 
 
 def _direction(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.ndarray], number: int, view: str):
-    """(3,) the excursion's direction for one landmark, or None where its valve's other point is missing."""
+    """(3,) the excursion's direction for one landmark, or None where its valve has not two points."""
     if axis.kind != "view line":
         return axis.vector
     valve = by_number(number).valve
@@ -175,6 +184,8 @@ def _direction(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.nd
     if len(pair) != 2:
         return None
     first, second = (build.draws.trajectories[n, view].evaluate(build.ed) for n in pair)
+    if np.linalg.norm(second - first) < _SMALLEST_MM:
+        return None
     return perpendicular_in_view(first, second, normals[view], axis.vector)
 
 
@@ -232,6 +243,8 @@ def _velocities(build: _Builder, part: str, words: str, speed: np.ndarray, used:
     orders = sorted({build.draws.trajectories[point].order for point in used})
     harmonics = "/".join(map(str, orders))
     known = bool(np.isfinite(speed[0]).all())
+    if blunt := orders[0] < 2:  # one wave a beat: none of the three
+        peaks = DiastolicPeaks(*np.full((3, len(speed)), np.nan))
     for letter, values, what in (
         ("s", peaks.s, "largest velocity towards the apex in systole"),
         ("e", peaks.e, "largest velocity away from the apex, first diastolic wave"),
@@ -240,6 +253,8 @@ def _velocities(build: _Builder, part: str, words: str, speed: np.ndarray, used:
         note = ""
         if not known:
             note = "the RR of the view is unknown"
+        elif blunt:
+            note = "a path of one harmonic has no such waves: too few frames"
         elif np.isnan(values[0]):
             note = "the second diastolic wave does not stand apart from the first"
         definition = f"{what}; derivative of a fit with {harmonics} harmonics, on which it depends"
@@ -267,7 +282,7 @@ def _chords(build: _Builder) -> None:
             build.add(
                 f"{key}_{moment.lower()}", f"{name} at {moment}", lengths[:, column], "mm", definition, used, text
             )
-        if lengths[0].min() < 1.0:
+        if lengths[0].min() < _SMALLEST_MM:
             continue  # points that coincide have no strain
         strain = 100 * (lengths[:, 1] / lengths[:, 0] - 1)
         build.add(f"{key}_strain", f"{name}: strain at ES", strain, "%", "chord at ES / chord at ED − 1", used)
@@ -277,10 +292,15 @@ def _chords(build: _Builder) -> None:
 
 
 def _rings(build: _Builder, ring_draws: Mapping[str, tuple]) -> None:
+    numbers = {4: "four", 5: "five", 6: "six"}
     for valve, (nodes, used, assumed) in ring_draws.items():
         flags = {"approximate": True, "assumed": assumed}
         references = ("7.4–9.8 cm²", "102–116 mm") if valve == "mitral" else ("", "")
-        shape = "; a circle on the chord is assumed" if assumed else "; approximate: six points tell the shape poorly"
+        shape = (
+            "; a circle on the chord is assumed"
+            if assumed
+            else f"; approximate: {numbers.get(len(used), len(used))} points tell the shape poorly"
+        )
         moments = nodes(np.array([build.ed, build.es]))
         areas, perimeters = ring_area(moments) / 100.0, ring_perimeter(moments)
         for column, moment in enumerate(("ED", "ES")):

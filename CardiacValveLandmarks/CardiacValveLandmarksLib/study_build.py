@@ -20,6 +20,7 @@ from .annulus import RING_METHODS
 from .annulus_fit import RingRefused, fit_ring
 from .breathhold import ShiftView, ViewShift, estimate_shifts
 from .cine import Cine
+from .coverage import coverage_doubts, covered
 from .errors import UsageError
 from .landmarks import APEX, VALVE_LANDMARKS, VIEWS, LandmarkSeries
 from .measurements import EXCURSION_AXES, ExcursionAxis, build_measures
@@ -61,15 +62,26 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
         paths = {view: tuple(moved_by(t, moves.get(view)) for t in ts) for view, ts in paths.items()}
     trajectories = tuple(t for view in VIEWS for t in paths.get(view, ()))
     beat = _beat(trajectories, apex_direction)
-    if np.isnan(beat.ed):
+    if not trajectories:
+        doubts.append("No landmark has a path: nothing is measured.")
+    elif np.isnan(beat.ed):
         doubts.append("The valves do not move enough to tell end-diastole and end-systole: nothing is measured.")
+    elif apex_direction is None:
+        doubts.append(
+            "Neither an apex point nor a patient's directions: end-diastole was taken as the end of the motion nearer "
+            "to the first frame. Where the series does not start at the R wave it may be end-systole: check it."
+        )
     elif not from_apex and abs(phase_difference(beat.ed, 0.0)) > abs(phase_difference(beat.es, 0.0)):
         doubts.append(
             "No apex point: systole was told from where the apex usually lies, and then end-systole is nearer to the "
             "trigger than end-diastole. Check both, or place an apex point."
         )
+    doubts += coverage_doubts([t for t in trajectories if t.landmark != APEX])
     _phase_doubts(views, paths, apex_direction, beat, doubts)
-    count = settings.phases or max(view.n_frames for view in views)
+    least = 2 * max((t.order for t in trajectories), default=0) + 1
+    count = settings.phases or max(least, *(view.n_frames for view in views))
+    if count < least:
+        raise UsageError(f"phases: expected at least {least} for paths of {least // 2} harmonics, found {count}.")
     phases = np.arange(count) / count
     residual_sd = dict.fromkeys(geometries, settings.breathhold_sd_mm)
     if settings.apply_shifts:
@@ -167,8 +179,9 @@ def apex_direction_of(views: Sequence[Assigned], paths: dict[str, tuple[Trajecto
 
 def _beat(trajectories: Sequence[Trajectory], apex_direction: np.ndarray | None) -> BeatPhases:
     grid = grid_phases()
-    moving = [t.evaluate(grid) for t in trajectories if t.landmark != APEX]
-    return beat_phases(np.array(moving).reshape(-1, len(grid), 3), apex_direction)
+    moving = [t for t in trajectories if t.landmark != APEX]
+    paths = np.array([t.evaluate(grid) for t in moving]).reshape(-1, len(grid), 3)
+    return beat_phases(paths, apex_direction, covered(moving))
 
 
 def _study_view(one: Assigned, beat: BeatPhases) -> StudyView:

@@ -36,7 +36,11 @@ def timing_doubts(views: Sequence[StudyView]) -> list[str]:
                     f"{np.median(steps):.0f} ms: some seem to be missing."
                 )
         if np.isnan(view.rr_ms):
-            doubts.append(f"{view.view} ({view.name}): RR unknown; it has no velocities.")
+            spread = ""
+            if view.times_ms is not None:
+                span = view.times_ms[-1] - view.times_ms[0]
+                spread = f"; its {view.n_frames} frames over {span:.0f} ms are taken as one whole beat"
+            doubts.append(f"{view.view} ({view.name}): RR unknown{spread}; it has no velocities.")
     first = {view.view: float(view.times_ms[0]) for view in views if view.times_ms is not None}
     steps = [np.diff(view.times_ms).mean() for view in views if view.times_ms is not None and view.n_frames > 1]
     if len(first) > 1 and max(first.values()) - min(first.values()) > 0.5 * min(steps):

@@ -53,8 +53,10 @@ def still(study: Study, view: StudyView, cine: Cine, frame: int, caption: str) -
     draw = ImageDraw.Draw(image)
     rows, columns = crop
     scale = np.array([image.height / (rows.stop - rows.start), image.width / (columns.stop - columns.start)])
+    moved = next((s.vector for s in study.shifts if study.shifts_applied and s.view == view.view), np.zeros(3))
     for path in (t for t in study.trajectories if t.view == view.view):
-        pixels = view.geometry.to_pixels(path.evaluate(np.linspace(0, 1, 101)))
+        # the image and its points lie where they were acquired; paths may have been moved by the breath-hold shift
+        pixels = view.geometry.to_pixels(path.evaluate(np.linspace(0, 1, 101)) - moved)
         y, x = ((pixels - [rows.start, columns.start] + 0.5) * scale).T
         colour = tuple(round(255 * c) for c in VALVE_COLOURS[path.landmark.valve])
         draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=colour, width=1)

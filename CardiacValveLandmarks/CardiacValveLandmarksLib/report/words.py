@@ -43,8 +43,8 @@ def assumptions(study: Study) -> list[str]:
         found.append(f"Paths are periodic series; velocities depend on their number of harmonics ({named}).")
     if any(not ring.assumed for ring in study.annuli):
         found.append(
-            "Six points tell a ring's motion well and its shape poorly: area and perimeter are approximate, and the "
-            "height of the saddle is not given at all."
+            "Six points or fewer tell a ring's motion well and its shape poorly: area and perimeter are approximate, "
+            "and the height of the saddle is not given at all."
         )
     assumed = [ring.valve for ring in study.annuli if ring.assumed]
     if assumed:

@@ -102,6 +102,8 @@ FORMAT = Format(
     write=_write,
     notes=(
         "phase: common phase k/P of the beat, 0 at the views' first frames; phase_own: of the view itself.",
+        "landmarks.csv: points where the images show them; the other tables contain the breath-hold shifts where "
+        "about.json says that they were applied.",
         "row_px and column_px: array axes 0 and 1, an integer is a pixel centre; frames and nodes count from 1.",
         "vx, vy, vz are derivatives of the fitted paths in the view's own beat.",
         "sd_mm: one standard deviation from the fit's scatter (annuli: with the assumed breath-hold scatter).",
