@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from .errors import InputError
 
+#: seconds after which nobody writes to a partial file any more
+_LEFT_OVER = 3600.0
 #: names that Windows keeps for devices
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
 
@@ -63,6 +68,40 @@ def atomic_open(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     text = {"encoding": "utf-8", "newline": "\n"} if mode == "w" else {}
     with atomic_path(path) as temporary, temporary.open(mode, **text) as stream:
         yield stream
+
+
+def take_places(staging: Path, target: Path, files: Sequence[Path]) -> None:
+    """Move files (relative) from one folder to another of the same file system, over those there: all or none.
+
+    OSError where one cannot be moved; then those of before are back.
+    """
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=target) as name:
+        aside, done = Path(name), []
+        try:
+            for number, file in enumerate(files):
+                place, kept = target / file, aside / str(number)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if place.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "a folder lies there", str(place))
+                if was := place.exists():
+                    place.replace(kept)
+                done.append((place, kept if was else None))
+                (staging / file).replace(place)
+        except OSError:
+            for place, kept in reversed(done):
+                if kept is not None:
+                    kept.replace(place)
+                else:
+                    place.unlink(missing_ok=True)
+            raise
+
+
+def remove_leftovers(folder: Path, pattern: str = ".partial-*") -> None:
+    """What processes left that were killed while they wrote here. Others may be at work: their files are young."""
+    for left in folder.glob(pattern):
+        with contextlib.suppress(OSError):  # another process was faster, or it is not ours to remove
+            if time.time() - left.stat().st_mtime > _LEFT_OVER:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 @contextlib.contextmanager

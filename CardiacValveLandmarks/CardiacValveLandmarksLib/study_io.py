@@ -20,7 +20,7 @@ import numpy as np
 
 from .errors import InputError
 from .files import atomic_open
-from .landmarks import Landmark, by_number
+from .landmarks import VIEWS, Landmark, by_number
 from .study import Study, StudySettings
 from .study_names import without_names
 
@@ -83,8 +83,23 @@ def study_from_dict(content: Any, path: str | os.PathLike = "study") -> Study:
 
 
 def _check_lengths(study: Study) -> None:
-    """ValueError where rings or curves have other phases than the study."""
+    """ValueError where arrays that belong together have other lengths."""
     count = len(study.phases)
+    for view in study.views:
+        frames = view.landmarks.n_frames
+        if view.view not in VIEWS:
+            raise ValueError(f"a view: expected one of {', '.join(VIEWS)}, found {view.view!r}")
+        if len(view.phases) != frames or (view.times_ms is not None and len(view.times_ms) != frames):
+            raise ValueError(f"the {view.view}: expected phases and times of {frames} frames")
+    for t in study.trajectories:
+        name, size, frames = f"the path of {t.landmark.name} ({t.view})", 2 * t.order + 1, len(t.phases)
+        shapes = {
+            "coefficients": (size, 3), "covariance": (size, size), "noise_covariance": (3, 3), "points": (frames, 3),
+            "residuals": (frames,), "weights": (frames,), "provenance": (frames,),
+        }  # fmt: skip
+        for part, shape in shapes.items():
+            if getattr(t, part).shape != shape:
+                raise ValueError(f"{name}: expected {part} of shape {shape}, found {getattr(t, part).shape}")
     for ring in study.annuli:
         if not len(ring.phases) == len(ring.nodes) == len(ring.node_sd_mm) == count:
             raise ValueError(f"the {ring.valve} ring: expected {count} phases, found {len(ring.nodes)}")

@@ -205,3 +205,21 @@ def test_onnx_detection_imports_no_torch(series, tmp_path):
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "CardiacValveLandmarks")}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")
+def test_a_command_that_is_told_to_end_removes_what_is_half_written(tmp_path):
+    code = (
+        "import os, signal, sys, types; from CardiacValveLandmarksLib import cli; from CardiacValveLandmarksLib.files "
+        "import atomic_path\n"
+        "def run(options):\n"
+        f"    with atomic_path({str(tmp_path / 'whole')!r}) as half:\n"
+        "        half.write_text('half'); os.kill(os.getpid(), signal.SIGTERM); signal.pause()\n"
+        "options = types.SimpleNamespace(run=run, debug=False)\n"
+        "cli.build_parser = lambda: types.SimpleNamespace(parse_args=lambda arguments: options)\n"
+        "sys.exit(cli.main([]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "CardiacValveLandmarks")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 130 and "interrupted" in done.stderr, done.stderr
+    assert not any(tmp_path.iterdir())

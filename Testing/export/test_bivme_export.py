@@ -1,5 +1,6 @@
 """biv-me guide points: an existing set with only its valve rows changed, and the partial set."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from CardiacValveLandmarksLib.errors import InputError
 from CardiacValveLandmarksLib.export import ExportOptions, export_study, format_named
 from CardiacValveLandmarksLib.export.bivme_files import guide_point_landmarks, read_guide_points
+from CardiacValveLandmarksLib.export.formats.bivme import replace_points
 from CardiacValveLandmarksLib.readers import scan
 from CardiacValveLandmarksLib.study import StudySettings
 from CardiacValveLandmarksLib.study_build import build_study
@@ -51,6 +53,16 @@ def test_untouched_rows_are_kept_byte_for_byte(real_study, real_set, tmp_path):
                 assert before.split("\t")[3:] == after.split("\t")[3:]
                 changed += before != after
     assert changed > 200
+
+
+def test_an_apex_is_not_added_to_slices_that_had_none(real_study, real_set):
+    """biv-me judges a slice by the rows it has (remove_misaligned_lv_lax_contours)."""
+    points = read_guide_points(real_set)
+    had = {(row.slice_id, row.label) for frame in points.frames for row in frame.rows}
+    four = real_study.trajectory(11, "4CH")
+    everywhere = tuple(dataclasses.replace(four, view=view) for view in ("2CH", "3CH", "4CH"))
+    frames = replace_points(dataclasses.replace(real_study, trajectories=real_study.trajectories + everywhere), points)
+    assert {(row.slice_id, row.label) for frame in frames for row in frame.rows} == had
 
 
 def test_replaced_points_are_the_study_s_paths(real_study, real_set, tmp_path):

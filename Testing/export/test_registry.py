@@ -155,5 +155,7 @@ def test_decks_need_an_rr_and_take_a_given_one(study, tmp_path):
     timeless = replace(study, rr_ms=float("nan"))
     with pytest.raises(InputError, match="--rr"):
         export_study(timeless, tmp_path, _chosen("npz"))
+    with pytest.raises(UsageError, match="150 to 3000 milliseconds"):
+        export_study(timeless, tmp_path, _chosen("npz"), ExportOptions(rr_ms=0.8))  # seconds
     export_study(timeless, tmp_path, _chosen("npz"), ExportOptions(rr_ms=800.0))
     assert np.load(tmp_path / "npz" / "mitral.npz")["time"][-1] == pytest.approx(0.8, abs=1e-12)

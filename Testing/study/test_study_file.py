@@ -101,6 +101,13 @@ def test_nothing_identifies_unless_asked(study):
         (lambda c: c["study"]["annuli"][0]["nodes"].pop(), "12 phases, found 11"),
         (lambda c: c["study"]["annuli"][0]["nodes"][0][0].__setitem__(0, float("inf")), "infinite"),
         (lambda c: c["study"]["curves"][0]["values"].pop(), "12 phases, found 11"),
+        (lambda c: c["study"]["views"][0]["phases"].pop(), "phases and times"),
+        (lambda c: c["study"]["views"][0].update(view="5CH"), "expected one of 2CH"),
+        (lambda c: c["study"]["trajectories"][0]["coefficients"].pop(), "coefficients of shape"),
+        (lambda c: c["study"]["trajectories"][0]["covariance"].pop(), "covariance of shape"),
+        (lambda c: c["study"]["trajectories"][0]["noise_covariance"].pop(), "noise_covariance of shape"),
+        (lambda c: c["study"]["trajectories"][0].update(order=-1), "of shape"),
+        (lambda c: c["study"]["trajectories"][0]["residuals"].pop(), "residuals of shape"),
     ],
 )
 def test_other_versions_and_damaged_files_are_refused(path, change, words):

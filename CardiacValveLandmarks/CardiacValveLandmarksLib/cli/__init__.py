@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from .. import __version__
 from ..errors import CvlError
@@ -33,6 +36,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Being told to end (SIGTERM) is met as Ctrl-C is, so that what is half written is removed."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # a host's own way to end
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Exit status: 0 done, 1 a fault of ours, 2 usage, 3 input, 4 model."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
@@ -41,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
         return int(stop.code or 0)
     try:
-        return options.run(options)
+        with _terminable():
+            return options.run(options)
     except CvlError as error:
         if options.debug:
             traceback.print_exc()

@@ -87,7 +87,9 @@ class GuidePointSet:
         found = dict(zip(VIEWS, (mitral - four - three, three, four), strict=True))
         for view, ids in found.items():
             if len(ids) > 1:
-                raise InputError(self.folder, f"one {view} slice", f"slices {sorted(ids)}", "State the slice ids.")
+                raise InputError(
+                    self.folder, f"one {view} slice", f"slices {sorted(ids)}", "Give a set with one slice a view."
+                )
         return {view: next(iter(ids)) for view, ids in found.items() if ids}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError, UsageError
-from ..files import make_folder
+from ..files import make_folder, remove_leftovers, take_places
 from ..study import Study
 from ..study_names import without_names
 from .about import describe
@@ -97,6 +97,7 @@ def prescribe(
     }
     stem = f"{mesh_path.stem}_{valve}"
     make_folder(folder)
+    remove_leftovers(folder)
     try:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as name:
             staging = Path(name)
@@ -114,8 +115,7 @@ def prescribe(
             existing = [folder / f.name for f in files if (folder / f.name).exists()]
             if existing and not overwrite:
                 raise InputError(existing[0], "no such file", "one", "Choose another folder, or give --overwrite.")
-            for file in files:
-                file.replace(folder / file.name)
+            take_places(staging, folder, [Path(file.name) for file in files])
     except OSError as error:
         raise InputError(
             folder, "a folder that can be written", str(error), "Free some space or choose another folder."

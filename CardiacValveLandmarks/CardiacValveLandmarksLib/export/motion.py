@@ -11,6 +11,7 @@ import numpy as np
 
 from ..annulus import Annulus
 from ..errors import InputError, UsageError
+from ..readers.checks import RR_RANGE_MS
 from ..study import Study
 
 
@@ -61,8 +62,8 @@ def ring_motions(study: Study, rr_ms: float | None = None) -> tuple[RingMotion, 
 
     UsageError: an RR out of range. InputError where there is none (`no_motion`): a deck without it would mean nothing.
     """
-    if rr_ms is not None and not 0 < rr_ms < np.inf:
-        raise UsageError(f"RR: expected milliseconds above 0, found {rr_ms:g}.")
+    if rr_ms is not None and not RR_RANGE_MS[0] <= rr_ms <= RR_RANGE_MS[1]:
+        raise UsageError(f"RR: expected {RR_RANGE_MS[0]:g} to {RR_RANGE_MS[1]:g} milliseconds, found {rr_ms:g}.")
     reason = no_motion(study, rr_ms)
     if reason:
         raise InputError("study", "the motion of at least one ring", reason)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..cine import Cine
 from ..errors import InputError, UsageError
-from ..files import make_folder
+from ..files import make_folder, remove_leftovers, take_places
 from ..study import Study
 from ..study_names import without_names
 from . import formats
@@ -172,6 +172,7 @@ def export_study(
 def _write(format_: Format, study: Study, target: Path, options: ExportOptions) -> list[Path]:
     new = not target.exists()
     make_folder(target)
+    remove_leftovers(target)
     try:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=target) as name:
             staging = Path(name)
@@ -179,17 +180,17 @@ def _write(format_: Format, study: Study, target: Path, options: ExportOptions) 
             write_about(study, format_, staging, options)
             files = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
             stale = set(files_written(target)) - {path.as_posix() for path in files}
-            # about.json last: it says that the others are complete
-            for file in sorted(files, key=lambda path: path.name == ABOUT_FILE):
-                (target / file).parent.mkdir(parents=True, exist_ok=True)
-                (staging / file).replace(target / file)
+            take_places(staging, target, files)
             # what an earlier export wrote and this one did not: a longer beat's frames, a ring now refused
             for file in stale:
                 (target / file).unlink(missing_ok=True)
     except OSError as error:
         _remove_if_empty(target, new)
         raise InputError(
-            target, "a folder that can be written", str(error), "Free some space or choose another folder."
+            target,
+            "a folder that can be written",
+            str(error),
+            "Free some space, close what holds files there, or choose another folder.",
         ) from error
     except BaseException:
         _remove_if_empty(target, new)

@@ -7,14 +7,12 @@ three views.
 
 from __future__ import annotations
 
-import contextlib
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..files import atomic_path
+from ..files import atomic_path, remove_leftovers
 from ..landmarks import N_LANDMARKS, VIEWS
 from ..phantom.contrast import Contrast
 from ..phantom.planes import OTHER_VIEWS, other_plane, plane_geometry, view_plane
@@ -28,8 +26,6 @@ OTHER, MIRRORED = CLASSES.index("other"), CLASSES.index("mirrored")
 _IMAGES_PER_PATIENT = 4
 #: width of a strange contrast (phantom.contrast)
 _STRANGE = (1.7, 3.0)
-#: seconds after which nobody writes to a partial file any more: writing a shard takes about one
-_LEFT_OVER = 3600.0
 
 
 @dataclass(frozen=True)
@@ -134,21 +130,12 @@ def shard_path(folder: Path, seed: int, number: int, kind: ShardKind = USUAL) ->
 def write_shard(folder: Path, seed: int, number: int, count: int = 256, kind: ShardKind = USUAL) -> Path:
     """Make a shard and write it, unless it is there."""
     path = shard_path(folder, seed, number, kind)
-    _remove_leftovers(path)
+    remove_leftovers(path.parent, f".partial-*-{path.name}")
     if not path.exists():
         shard = make_shard(seed, number, count, kind)
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, images=shard.images, landmarks=shard.landmarks, classes=shard.classes)
     return path
-
-
-def _remove_leftovers(path: Path) -> None:
-    """What a process left that was killed while it wrote this shard. Others may be at work on the same shard: their
-    files are young."""
-    for left in path.parent.glob(f".partial-*-{path.name}"):
-        with contextlib.suppress(OSError):  # another process was faster, or it is not ours to remove
-            if time.time() - left.stat().st_mtime > _LEFT_OVER:
-                left.unlink()
 
 
 def read_shard(path: Path) -> Shard:

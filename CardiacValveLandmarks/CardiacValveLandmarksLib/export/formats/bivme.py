@@ -106,10 +106,13 @@ def _replaced(frame: GuideFrame, new: dict[tuple[int, str], np.ndarray]) -> Guid
 def replace_points(study: Study, points: GuidePointSet) -> tuple[GuideFrame, ...]:
     """The set's frames with the valve and apex rows of the study's views replaced.
 
-    A valve or apex that the study has not in a view keeps the set's own rows. InputError where the set does not
+    A valve or apex that the study has not in a view keeps the set's own rows; one that the set has not on a slice is
+    not added. InputError where the set does not
     match the study: no slice for a view, a slice in another plane.
     """
     slices = points.find_slices()
+    # biv-me judges a slice by the rows it has: an apex on one that had none would change what it keeps
+    had = {(row.slice_id, row.label) for frame in points.frames for row in frame.rows}
     count = len(points.frames)
     new: list[dict[tuple[int, str], np.ndarray]] = [{} for _ in range(count)]
     for view in study.views:
@@ -122,6 +125,8 @@ def replace_points(study: Study, points: GuidePointSet) -> tuple[GuideFrame, ...
         _check_slice(points, view, slice_id)
         own = _own_phases(view, count)
         for label, paths in labels.items():
+            if (slice_id, label) not in had:
+                continue
             positions = np.stack([_positions(path, own) for path in paths], axis=1)
             for k in range(count):
                 new[k][slice_id, label] = positions[k]

@@ -9,6 +9,7 @@ import numpy as np
 from ...study import Study
 from ..motion import no_motion, ring_motions
 from ..registry import ExportOptions, Format
+from ..vtk_xml import write_vtk_xml
 
 
 def _ring_polydata(nodes: np.ndarray, displacement: np.ndarray, sd: np.ndarray):
@@ -47,11 +48,9 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
         for k, time in enumerate(motion.times):
             name = f"{motion.valve}_{k:03d}.vtp"
             writer = vtkXMLPolyDataWriter()
-            writer.SetFileName(str(folder / name))
             writer.SetDataModeToBinary()
             writer.SetInputData(_ring_polydata(motion.positions[k], motion.displacement[k], motion.sd[k]))
-            if writer.Write() != 1:
-                raise OSError(f"VTK could not write {name}")
+            write_vtk_xml(writer, folder / name)
             lines.append(f'    <DataSet timestep="{float(time)!r}" group="" part="0" file="{name}"/>')
         lines += ["  </Collection>", "</VTKFile>", ""]
         (folder / f"{motion.valve}.pvd").write_text("\n".join(lines), encoding="utf-8")

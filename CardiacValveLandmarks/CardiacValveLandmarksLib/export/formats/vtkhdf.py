@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ def _write_polydata(path: Path, nodes: np.ndarray, times: np.ndarray, fields: di
     import h5py
 
     steps, count = nodes.shape[:2]
-    with h5py.File(path, "w") as file:
+    # in memory: on a full disk HDF5 ends the process
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
         root = file.create_group("VTKHDF")
         root.attrs["Version"] = np.array([2, 0], dtype=np.int64)
         root.attrs.create("Type", b"PolyData", dtype=h5py.string_dtype("ascii", len(b"PolyData")))
@@ -55,6 +58,7 @@ def _write_polydata(path: Path, nodes: np.ndarray, times: np.ndarray, fields: di
         offsets = timing.create_group("PointDataOffsets")
         for name in fields:
             offsets[name] = np.arange(steps, dtype=np.int64) * count
+    path.write_bytes(stream.getvalue())
 
 
 FORMAT = Format(

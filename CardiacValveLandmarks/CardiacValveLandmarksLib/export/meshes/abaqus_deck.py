@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,10 @@ class AbaqusDeck:
         self._points: dict[int, tuple[float, ...]] = {}
         #: upper-case name -> (name as written, ids)
         self._sets: dict[str, tuple[str, list[int]]] = {}
+        #: upper-case name -> members that were not defined before it
+        self._unknown: dict[str, list[str]] = {}
+        #: upper-case names of sets whose degrees of freedom are turned
+        self._turned: list[str] = []
         self._first_step = self._end_of_step = None
         self._includes = False
         self._scan()
@@ -63,7 +68,7 @@ class AbaqusDeck:
                     begun = stripped if stripped.endswith(",") else ""
                     word, options = _keyword(stripped)
                     if not begun:
-                        self._start(word, number)
+                        self._start(word, options, number)
                 elif word == "*NODE":
                     parts = stripped.split(",")
                     node = int(parts[0])
@@ -71,13 +76,14 @@ class AbaqusDeck:
                     if "NSET" in options:
                         self._add(options["NSET"], [node])
                 elif word == "*NSET":
-                    self._add(options.get("NSET", ""), self._members(stripped, "GENERATE" in options))
+                    name = options.get("NSET", "")
+                    self._add(name, self._members(name.upper(), stripped, "GENERATE" in options))
             except (ValueError, IndexError) as error:
                 raise InputError(
                     self._path, f"an Abaqus deck; line {number + 1}", f"{stripped[:60]!r}: {error}"
                 ) from error
 
-    def _start(self, word: str, number: int) -> None:
+    def _start(self, word: str, options: dict[str, str], number: int) -> None:
         if word in ("*PART", "*INSTANCE", "*ASSEMBLY"):
             raise InputError(
                 self._path,
@@ -85,20 +91,35 @@ class AbaqusDeck:
                 f"{word} in line {number + 1}",
                 "Write the model without parts and assemblies (in Abaqus/CAE: model attributes).",
             )
+        if word == "*SYSTEM" or (word == "*NODE" and options.get("SYSTEM", "R").upper() not in ("", "R")):
+            raise InputError(
+                self._path,
+                "nodes in global rectangular coordinates",
+                f"{word} in line {number + 1} with a system of its own",
+                "Write the deck with global coordinates.",
+            )
+        if word == "*TRANSFORM":
+            self._turned.append(options.get("NSET", "").upper())
         self._includes |= word == "*INCLUDE"
         if word == "*STEP" and self._first_step is None:
             self._first_step = number
         if word == "*ENDSTEP" and self._end_of_step is None:
             self._end_of_step = number
 
-    def _members(self, line: str, generate: bool) -> list[int]:
+    def _members(self, name: str, line: str, generate: bool) -> list[int]:
         words = [part.strip() for part in line.split(",") if part.strip()]
         if generate:
             start, stop, *step = (int(w) for w in words)
             return list(range(start, stop + 1, step[0] if step else 1))
         members: list[int] = []
         for w in words:
-            members += [int(w)] if w.lstrip("+").isdigit() else self._sets.get(w.upper(), (w, []))[1]
+            if w.lstrip("+").isdigit():
+                members.append(int(w))
+            elif w.upper() in self._sets:
+                members += self._sets[w.upper()][1]
+                self._unknown.setdefault(name, []).extend(self._unknown.get(w.upper(), ()))
+            else:
+                self._unknown.setdefault(name, []).append(w)
         return members
 
     def _add(self, name: str, ids: list[int]) -> None:
@@ -109,6 +130,19 @@ class AbaqusDeck:
 
     def nodes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         ids = list(dict.fromkeys(self._sets[name.upper()][1]))
+        if unknown := self._unknown.get(name.upper()):
+            where = " (files of *INCLUDE are not read)" if self._includes else ""
+            raise InputError(
+                self._path, f"the members of set {name}", f"{unknown[0]!r}, which is defined nowhere before it{where}"
+            )
+        for turned in self._turned:
+            if set(ids) & set(self._sets.get(turned, ("", []))[1]):
+                raise InputError(
+                    self._path,
+                    f"nodes of set {name} whose degrees of freedom are the global x, y, z",
+                    f"*TRANSFORM of set {turned}",
+                    "Take these nodes out of *TRANSFORM: the motion is in global coordinates.",
+                )
         missing = [node for node in ids if node not in self._points]
         if missing:
             raise InputError(self._path, f"the nodes of set {name}", f"no node {missing[0]} in the file")
@@ -117,6 +151,8 @@ class AbaqusDeck:
     def write(self, path: Path, prefix: str, ids, times, displacement, distance) -> tuple[str, ...]:
         # the deck may be in any encoding, so what it names is in letters that all of them have
         stem = safe_name(path.stem, "deck")
+        if stem != path.stem:  # two decks' names may become one
+            stem += f"_{zlib.crc32(path.stem.encode()):08x}"
         before, within = (path.with_name(f"{stem}_{part}.inp") for part in ("amplitudes", "boundary"))
         numbers = [int(node) for node in ids]
         before.write_text(amplitudes(numbers, times, displacement, prefix), encoding="ascii")
@@ -128,10 +164,13 @@ class AbaqusDeck:
         remarks = []
         if self._first_step is None or self._end_of_step is None:
             lines.append(f"*INCLUDE, INPUT={before.name}{end}")
-            remarks.append(f"The deck has no step: include {within.name} in the step that is to move the nodes.")
+            none = "no step in the deck itself" if self._includes else "no step in the deck"
+            remarks.append(f"There is {none}: include {within.name} in the step that is to move the nodes.")
         else:
             lines.insert(self._end_of_step, f"*INCLUDE, INPUT={within.name}{end}")
             lines.insert(self._first_step, f"*INCLUDE, INPUT={before.name}{end}")
             remarks.append(f"The first step moves the nodes; its time should reach {times[-1]:g} s.")
+        if self._includes:
+            remarks.append("The deck's own *INCLUDE files are not copied: put them where it looks for them.")
         path.write_bytes("".join(lines).encode("latin-1"))
         return tuple(remarks)

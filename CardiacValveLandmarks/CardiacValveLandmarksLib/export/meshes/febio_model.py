@@ -59,7 +59,8 @@ class FebioModel:
                 if nodes.get("name"):
                     self._sets[nodes.get("name")] = here
             for one in mesh.findall("NodeSet"):
-                self._sets[one.get("name")] = _ids(one.text)
+                # comments may lie between the numbers
+                self._sets[one.get("name")] = _ids(",".join([one.text or "", *(child.tail or "" for child in one)]))
             for kind in ("Surface", "Edge"):
                 for one in mesh.findall(kind):
                     ids = [i for facet in one if isinstance(facet.tag, str) for i in _ids(facet.text)]
@@ -99,10 +100,13 @@ class FebioModel:
         remarks = [
             f"The boundary condition {bc.get('name')!r} acts on some of the same nodes: in FEBio two conditions on one "
             "degree of freedom overwrite each other."
-            for bc in boundary.findall("bc")
+            for bc in self._root.iter("bc")
             if chosen & set(self._sets.get(bc.get("node_set", "").split(":")[-1], ()))
         ]
-        used = [int(lc.get("id", "0")) for lc in load_data.findall("load_controller")]
+        numbers = [lc.get("id", "0") for lc in load_data.findall("load_controller")]
+        if wrong := [number for number in numbers if not number.strip().isdigit()]:
+            raise InputError(self._path, "load controllers with numbers as ids", repr(wrong[0]))
+        used = [int(number) for number in numbers]
         first = max(used, default=0) + 1
         ordered = np.argsort(ids)
         add_motion(

@@ -3,11 +3,15 @@ appended as node data over time, which Gmsh plays. Groups are read through meshi
 
 from __future__ import annotations
 
+import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import InputError
+
+_DATA = re.compile(rb"\$(NodeData|ElementData|ElementNodeData)\s.*?\$End\1[ \t]*\r?\n?", re.DOTALL)
 
 
 def read(path: Path) -> GmshMesh:
@@ -18,14 +22,41 @@ def read(path: Path) -> GmshMesh:
     if len(head) > 2 and head[0] == b"$MeshFormat" and head[2] != b"0":
         raise InputError(path, "an ASCII Gmsh mesh", "a binary one", "Save it as ASCII (Mesh.Binary = 0).")
     try:
-        # not meshio.read: that prints, and ends the program on a bad file
-        mesh = meshio.gmsh.read(str(path))
+        mesh = _read_mesh(content)
         tags = _node_tags(content, head[1])
     except (meshio.ReadError, ValueError, IndexError, KeyError, AssertionError, UnicodeDecodeError) as error:
+        if "gmsh:physical" in str(error):  # meshio's words
+            raise InputError(
+                path,
+                "a Gmsh mesh all of whose elements belong to physical groups",
+                "elements that belong to none",
+                "Give every entity a group, or save without the others (Mesh.SaveAll = 0).",
+            ) from error
         raise InputError(path, "a Gmsh mesh (.msh)", f"a file that cannot be read as one: {error!r}") from error
+    names = _group_names(content)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(path, "physical groups of different names", f"several called {twice[0]!r}", "Rename them.")
     if len(tags) != len(mesh.points):
         raise InputError(path, f"{len(mesh.points)} node numbers", f"{len(tags)}")
-    return GmshMesh(content, mesh, tags)
+    return GmshMesh(path, content, mesh, tags)
+
+
+def _read_mesh(content: bytes):
+    """The mesh without its data: meshio refuses data of some of the nodes, as this motion is."""
+    import meshio
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "mesh.msh"
+        plain.write_bytes(_DATA.sub(b"", content))
+        # not meshio.read: that prints, and ends the program on a bad file
+        return meshio.gmsh.read(str(plain))
+
+
+def _group_names(content: bytes) -> list[str]:
+    """Names of the physical groups, of all dimensions."""
+    section = re.search(rb"\$PhysicalNames(.*?)\$EndPhysicalNames", content, re.DOTALL)
+    return re.findall(r'"([^"]*)"', section[1].decode("utf-8", "replace")) if section else []
 
 
 def _node_tags(content: bytes, version: bytes) -> np.ndarray:
@@ -48,8 +79,8 @@ def _node_tags(content: bytes, version: bytes) -> np.ndarray:
 class GmshMesh:
     """Ids are Gmsh's node numbers."""
 
-    def __init__(self, content: bytes, mesh, tags: np.ndarray) -> None:
-        self._content, self._mesh, self._tags = content, mesh, tags
+    def __init__(self, path: Path, content: bytes, mesh, tags: np.ndarray) -> None:
+        self._path, self._content, self._mesh, self._tags = path, content, mesh, tags
 
     def set_names(self) -> tuple[str, ...]:
         return tuple(self._mesh.field_data)
@@ -57,15 +88,22 @@ class GmshMesh:
     def nodes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         number, dimension = (int(x) for x in self._mesh.field_data[name])
         groups = self._mesh.cell_data.get("gmsh:physical", [])
+        # the sign of a group's number says how an entity is turned
         members = [
-            block.data[np.asarray(group) == number].ravel()
+            block.data[np.abs(group) == number].ravel()
             for block, group in zip(self._mesh.cells, groups, strict=False)
             if block.dim == dimension
         ]
+        # there is one number an element; of entities in several groups the sets know the others
+        for block, chosen in zip(self._mesh.cells, self._mesh.cell_sets.get(name, ()), strict=False):
+            members.append(block.data[np.asarray(chosen, int)].ravel())
         chosen = np.unique(np.concatenate([*members, np.zeros(0, int)])).astype(int)
         return self._tags[chosen], np.asarray(self._mesh.points, dtype=np.float64)[chosen]
 
     def write(self, path: Path, prefix: str, ids, times, displacement, distance) -> tuple[str, ...]:
+        if f'"{prefix}_displacement"'.encode("ascii") in self._content:
+            advice = "Start from the mesh as it was before."
+            raise InputError(self._path, f"a mesh without node data {prefix}_…", "this motion already", advice)
         blocks = [_node_data(f"{prefix}_distance", 0, 0.0, ids, distance[:, None])]
         blocks += [
             _node_data(f"{prefix}_displacement", step, time, ids, moved)

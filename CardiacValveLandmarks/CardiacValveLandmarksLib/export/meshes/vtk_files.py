@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
+from ..vtk_xml import write_vtk_xml
 
 
 def read(path: Path) -> VtkMesh:
@@ -54,7 +55,7 @@ class VtkMesh:
             raise InputError(self._path, "NAME or NAME=NUMBER as the set", repr(name)) from None
 
         def chosen(array: np.ndarray) -> np.ndarray:
-            return np.flatnonzero(array != 0 if wanted is None else array == wanted)
+            return np.flatnonzero((array != 0) & ~np.isnan(array) if wanted is None else array == wanted)
 
         if array_name in points:
             ids = chosen(points[array_name])
@@ -66,10 +67,18 @@ class VtkMesh:
             ids = np.array(sorted(found), dtype=int)
         return ids, vtk_to_numpy(self._data.GetPoints().GetData())[ids].astype(np.float64)
 
+    def _displacements(self, prefix: str) -> list[str]:
+        fields = self._data.GetPointData()
+        names = [fields.GetArrayName(k) or "" for k in range(fields.GetNumberOfArrays())]
+        return [name for name in names if name.startswith(f"{prefix}_displacement_")]
+
     def write(self, path: Path, prefix: str, ids, times, displacement, distance) -> tuple[str, ...]:
         from vtkmodules.util.numpy_support import numpy_to_vtk
         from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter, vtkXMLUnstructuredGridWriter
 
+        # of an earlier mapping, which may have had more steps
+        for name in (f"{prefix}_prescribed", f"{prefix}_distance", *self._displacements(prefix)):
+            self._data.GetPointData().RemoveArray(name)
         count = self._data.GetNumberOfPoints()
         prescribed = np.zeros(count, np.uint8)
         prescribed[ids] = 1
@@ -88,8 +97,6 @@ class VtkMesh:
         moments.SetName(f"{prefix}_time_s")
         self._data.GetFieldData().AddArray(moments)
         writer = vtkXMLPolyDataWriter() if path.suffix.lower() == ".vtp" else vtkXMLUnstructuredGridWriter()
-        writer.SetFileName(str(path))
         writer.SetInputData(self._data)
-        if writer.Write() != 1:
-            raise OSError(f"VTK could not write {path.name}")
+        write_vtk_xml(writer, path)
         return (f"Point arrays {prefix}_displacement_000 … hold the motion, field array {prefix}_time_s its times.",)
