@@ -6,6 +6,7 @@ and takes both from the images themselves.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -111,20 +112,23 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
         title=CodedConcept("126000", "DCM", "Imaging Measurement Report"),
         imaging_measurements=[group],
     )
-    data = highdicom.sr.EnhancedSR(
-        evidence=images,
-        content=report[0],
-        series_instance_uid=highdicom.UID(),
-        series_number=min(max(int(image.get("SeriesNumber") or 0) for image in images) + 100, _LARGEST),
-        sop_instance_uid=highdicom.UID(),
-        instance_number=1,
-        manufacturer="CardiacValveLandmarks",
-        software_versions=__version__,
-        series_description="Valve landmarks: measures, not verified"[:_MEANING],
-        is_complete=True,
-        is_verified=False,
-        record_evidence=True,
-    )
+    with warnings.catch_warnings():
+        # the name is the images': not ours to judge
+        warnings.filterwarnings("ignore", message=".*unlikely to represent the intended person name.*")
+        data = highdicom.sr.EnhancedSR(
+            evidence=images,
+            content=report[0],
+            series_instance_uid=highdicom.UID(),
+            series_number=min(max(int(image.get("SeriesNumber") or 0) for image in images) + 100, _LARGEST),
+            sop_instance_uid=highdicom.UID(),
+            instance_number=1,
+            manufacturer="CardiacValveLandmarks",
+            software_versions=__version__,
+            series_description="Valve landmarks: measures, not verified"[:_MEANING],
+            is_complete=True,
+            is_verified=False,
+            record_evidence=True,
+        )
     # names like e′ are not Latin-1
     data.SpecificCharacterSet = "ISO_IR 192"
     data.save_as(folder / "measures.dcm")
