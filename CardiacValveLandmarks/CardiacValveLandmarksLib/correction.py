@@ -202,6 +202,7 @@ class Correction:
             raise ValueError(f"position: expected two finite numbers, found {position}")
         if spread < 0:
             raise ValueError(f"spread: expected a number of frames >= 0, found {spread}")
+        spread = min(spread, self.n_frames)
         decisions, placed, spreads = self.decisions.copy(), self.placed.copy(), self.spreads.copy()
         within = (frame + np.arange(-spread, spread + 1)) % self.n_frames
         again = within[decisions[within, at[1]] == Decision.PREDICTED]

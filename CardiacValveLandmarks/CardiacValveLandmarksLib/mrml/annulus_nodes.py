@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..annulus import Annulus
     from ..study import Study
 
+_ITEMS = PREFIX + "PhaseItems"
 KIND = "annulus"
 KIND_BROWSER = "annuli"
 ATTRIBUTE_VALVE = PREFIX + "Valve"
@@ -84,6 +86,19 @@ def phase_items(study: Study, view: str) -> np.ndarray:
     own = study.phases if warp is None else warp(study.phases)
     apart = np.abs((own[None, :] - frames[:, None] + 0.5) % 1.0 - 0.5)
     return apart.argmin(1)
+
+
+def keep_items(browser, items: Mapping[str, np.ndarray]) -> None:
+    """Keep `phase_items` of each view with the rings' browser, for a scene that is opened again."""
+    browser.SetAttribute(_ITEMS, json.dumps({view: one.tolist() for view, one in items.items()}))
+
+
+def kept_items(browser) -> dict[str, np.ndarray]:
+    """What `keep_items` kept; {} where that is nothing, or nothing that can be read."""
+    try:
+        return {str(view): np.array(one, int) for view, one in json.loads(browser.GetAttribute(_ITEMS) or "{}").items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
 
 
 class PhaseFollower:

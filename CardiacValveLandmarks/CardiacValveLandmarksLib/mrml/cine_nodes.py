@@ -142,11 +142,11 @@ def scene_geometry(sequence) -> SliceGeometry:
 
 
 def browser_of(sequence):
-    """The browser that steps this sequence: one that has it as master before one that only follows, or None."""
+    """The browser that has this sequence as master, or None: in one where it follows, frames have other numbers."""
     found = vtk.vtkCollection()
     sequences_logic(sequence.GetScene()).GetBrowserNodesForSequenceNode(sequence, found)
     browsers = [found.GetItemAsObject(i) for i in range(found.GetNumberOfItems())]
-    return next((b for b in browsers if b.GetMasterSequenceNode() is sequence), browsers[0] if browsers else None)
+    return next((browser for browser in browsers if browser.GetMasterSequenceNode() is sequence), None)
 
 
 def make_browser(sequence):

@@ -39,19 +39,23 @@ def new_node(view: str):
     """A fiducial node in no scene, with the view's points, to be filled by `FrameWriter`."""
     node = slicer.vtkMRMLMarkupsFiducialNode()
     node.SetName(f"{view} landmarks")
+    _fill(node, view)
+    return node
+
+
+def _fill(node, view: str) -> None:
     for landmark, shown in zip(LANDMARKS, view_mask(view), strict=True):
         node.AddControlPoint(0.0, 0.0, 0.0, landmark.short)
         node.SetNthControlPointVisibility(landmark.index, bool(shown))
         node.SetNthControlPointSelected(landmark.index, landmark.valve == "mitral")
     node.SetFixedNumberOfControlPoints(True)
-    return node
 
 
 class FrameWriter:
     """Writes frames of a correction into nodes that `new_node` began. marks: what is doubtful."""
 
     def __init__(self, correction: Correction, geometry: SliceGeometry, marks: Marks = frozenset()) -> None:
-        self._correction, self._marks = correction, marks
+        self._correction, self._marks, self._view = correction, marks, correction.prediction.view
         current, prediction = correction.current, correction.prediction
         self._points = ras_of(current.positions, geometry)
         self._provenance = current.provenance.tolist()
@@ -63,6 +67,11 @@ class FrameWriter:
         points, confidence = self._points[frame].tolist(), self._confidence[frame].tolist()
         provenances = self._provenance[frame]
         modifying = node.StartModify()
+        if node.GetNumberOfControlPoints() != N_LANDMARKS:  # somebody unlocked their number
+            node.SetFixedNumberOfControlPoints(False)
+            node.RemoveAllControlPoints()
+            _fill(node, self._view)
+            positions = True
         for landmark, provenance, sure in zip(LANDMARKS, provenances, confidence, strict=True):
             index = landmark.index
             if positions:
@@ -101,7 +110,7 @@ def read_frame(node, name: str, frame: int) -> tuple[np.ndarray, ...]:
     decisions, placed = np.zeros(N_LANDMARKS, np.uint8), np.full((N_LANDMARKS, 2), np.nan)
     spreads = np.zeros(N_LANDMARKS, np.int64)
     predicted, decided = node.GetAttribute(_PREDICTION), node.GetAttribute(_DECISIONS)
-    if node.GetNumberOfControlPoints() != N_LANDMARKS:
+    if predicted is None and node.GetNumberOfControlPoints() != N_LANDMARKS:
         found = f"{node.GetNumberOfControlPoints()} in frame {frame}"
         raise InputError(name, f"{N_LANDMARKS} points", found, "Delete the landmarks and detect again.")
     try:

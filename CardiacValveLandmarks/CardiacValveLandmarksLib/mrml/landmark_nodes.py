@@ -14,8 +14,17 @@ import slicer
 from ..correction import Correction
 from ..errors import InputError, UsageError
 from ..geometry import SliceGeometry
-from ..landmarks import LANDMARKS, VALVE_COLOURS, VIEWS, LandmarkSeries, Provenance, in_view, view_mask
-from .cine_nodes import browser_of, make_proxy, usable_browser
+from ..landmarks import (
+    LANDMARKS,
+    N_LANDMARKS,
+    VALVE_COLOURS,
+    VIEWS,
+    LandmarkSeries,
+    Provenance,
+    in_view,
+    view_mask,
+)
+from .cine_nodes import make_proxy, transform_over, usable_browser
 from .landmark_frames import FrameWriter, Marks, new_node, points_of, ras_of, read_frame
 from .scene import (
     ATTRIBUTE_KIND,
@@ -100,6 +109,11 @@ class LandmarkNodes:
         """What the landmarks of one study share and those of another do not."""
         return _study_of(self.sequence)
 
+    def join(self, study: str) -> None:
+        """Be of this study from now on."""
+        if self.study != study:
+            self.sequence.SetNodeReferenceID(ROLE_STUDY, study)
+
     @property
     def stored_view(self) -> str:
         """The view the stored landmarks are of."""
@@ -115,9 +129,39 @@ class LandmarkNodes:
         """Whether image, landmarks and browser are all still in the scene."""
         return all(map(in_scene, (self.image_sequence, self.sequence, self.browser)))
 
+    @property
+    def whole(self) -> bool:
+        """Whether there are as many frames of landmarks as of images."""
+        return self.sequence.GetNumberOfDataNodes() == self.image_sequence.GetNumberOfDataNodes()
+
+    def check_frames(self) -> None:
+        """InputError unless `whole`."""
+        if not self.whole:
+            found = f"{self.sequence.GetNumberOfDataNodes()} of {self.image_sequence.GetNumberOfDataNodes()} frames"
+            advice = "Delete the landmarks and detect again."
+            raise InputError(self.sequence.GetName(), "landmarks for every frame", found, advice)
+
+    def trouble(self) -> str:
+        """Why what is done to the shown points cannot be taken over, in plain words; "" where it can."""
+        proxy = self.proxy
+        # not taken out of it here: within an event of the node that ends Slicer
+        if (transform := proxy.GetParentTransformNode()) is not None:
+            return (
+                f"{proxy.GetName()}: the points are under the transform {transform.GetName()}, away from their images; "
+                "take them out to move them."
+            )
+        if name := transform_over(self.image_sequence):
+            return f"{proxy.GetName()}: the cine is under the transform {name}; take it out to move points."
+        if proxy.GetNumberOfControlPoints() != N_LANDMARKS:
+            return (
+                f"{proxy.GetName()}: points cannot be added or deleted; the frame is as it was. Mark a landmark as "
+                "absent instead."
+            )
+        return ""
+
     def _browser(self):
         """The browser that shows the landmarks: the image's own, synchronised so that a drag is kept."""
-        browser = browser_of(self.sequence) or usable_browser(self.image_sequence)
+        browser = usable_browser(self.image_sequence)
         if browser.GetProxyNode(self.sequence) is None:
             _style(make_proxy(self.sequence, browser).GetDisplayNode(), self.view)
         # A drag is stored in its own frame. The default missing-item mode would, with this on, clone the previous
@@ -169,10 +213,8 @@ class LandmarkNodes:
         """
         name = self.sequence.GetName()
         _check_version(self.sequence)
+        self.check_frames()
         frames = self.sequence.GetNumberOfDataNodes()
-        if frames != self.image_sequence.GetNumberOfDataNodes():
-            found = f"{frames} of {self.image_sequence.GetNumberOfDataNodes()} frames"
-            raise InputError(name, "landmarks for every frame", found, "Delete the landmarks and detect again.")
         rows = [read_frame(self.sequence.GetNthDataNode(frame), name, frame) for frame in range(frames)]
         positions, confidence, decisions, placed, spreads = (np.stack(part) for part in zip(*rows, strict=True))
         provenance = np.where(np.isnan(positions[..., 0]), Provenance.ABSENT, Provenance.AUTO)
@@ -186,7 +228,11 @@ class LandmarkNodes:
             ) from error
         notes = []
         for frame in range(frames):
-            stored, _ = points_of(self.sequence.GetNthDataNode(frame))
+            node = self.sequence.GetNthDataNode(frame)
+            if node.GetNumberOfControlPoints() != N_LANDMARKS:
+                notes.append(f"frame {frame}: points were added or deleted outside the module; as it was before")
+                continue
+            stored, _ = points_of(node)
             correction, moved = self.taken_over(correction, frame, stored, spread=0)
             notes += [f"frame {frame}, {LANDMARKS[n - 1].name}: moved outside the module, now manual" for n in moved]
         return correction, notes
@@ -238,6 +284,19 @@ def studies_in(scene) -> dict[str, dict[str, object]]:
             study = studies.setdefault(_study_of(sequence), {})
             study[sequence.GetAttribute(ATTRIBUTE_VIEW)] = image
     return studies
+
+
+def rename_study(old: str, sequences) -> None:
+    """The landmark sequence whose ID a study went by has left the scene: the others', and its results, go by the first
+    of these from now on."""
+    new, scene = sequences[0].GetID(), sequences[0].GetScene()
+    for sequence in sequences:
+        if sequence.GetNodeReferenceID(ROLE_STUDY) in (None, "", old):
+            sequence.SetNodeReferenceID(ROLE_STUDY, new)
+    for node in nodes_of_class("vtkMRMLNode", scene):
+        kind = node.GetAttribute(ATTRIBUTE_KIND)
+        if kind and kind != KIND and node.GetNodeReferenceID(ROLE_STUDY) in (None, "", old):
+            node.SetNodeReferenceID(ROLE_STUDY, new)
 
 
 def _study_of(sequence) -> str:

@@ -94,10 +94,13 @@ class StudyLogic(DetectionLogic):
         self.messages = []
         if known:
             review.activate()
+            review.complete(sequences)
         self.messages += review.notes
         review.notes = []
         review.on_change = self._changed
         self._review, self._sequences = review, sequences
+        if self.views():
+            self._shown.resume(self._owner(), {view: self.browserNode(view) for view in self.views()})
         self._changed(Change(None, ()))
 
     def studies(self) -> list[dict[str, object]]:
@@ -361,5 +364,7 @@ class StudyLogic(DetectionLogic):
             review.forget(node)
 
     def _changed(self, change: Change) -> None:
+        if self._review is not None and self._review.notes:
+            self.messages, self._review.notes = self._review.notes, []
         for callback in list(self._callbacks):
             callback(change)

@@ -22,7 +22,7 @@ from ..landmarks import LandmarkSeries
 from .cine_nodes import cine_from_sequence, scene_geometry
 from .hands import Hands
 from .landmark_frames import Marks
-from .landmark_nodes import LandmarkNodes, frames_in_pieces
+from .landmark_nodes import LandmarkNodes, frames_in_pieces, rename_study
 from .look import Look
 from .pieces import in_one_go
 from .scene import is_placing
@@ -63,6 +63,13 @@ class ReviewedView:
     cine: Cine
     nodes: LandmarkNodes
 
+    def renew(self, prepared: Prepared) -> bool:
+        """Take over the cine as it is now; whether it lies elsewhere than before."""
+        geometry, before = scene_geometry(prepared.sequence), self.nodes.geometry
+        self.cine, self.nodes.geometry = prepared.look.cine, geometry
+        parts = ("origin", "axis0", "axis1")
+        return not all(np.array_equal(getattr(geometry, part), getattr(before, part)) for part in parts)
+
 
 class Review:
     """The corrections of one study in the scene. `views` are those that have landmark nodes."""
@@ -80,7 +87,7 @@ class Review:
         self._looks: dict[str, Look] = {}
         # what the scene shows as doubtful
         self._marked: dict[str, Marks] = {}
-        self._hands = Hands(self._started, self._modified, self._ended)
+        self._hands = Hands(self._started, self._modified, self._ended, self._stepped)
         _reviews.add(self)
 
     @property
@@ -122,6 +129,15 @@ class Review:
                 nodes.write(correction, range(correction.n_frames), self._marked[view])
         return True
 
+    def complete(self, sequences: Mapping[str, object]) -> None:
+        """Adopt what these cines, {view: sequence}, have in the scene by now; what is spoiled is said and left."""
+        for view, sequence in sequences.items():
+            if view not in self.views:
+                try:
+                    self.adopt(view, sequence)
+                except InputError as error:
+                    self.notes.append(str(error))
+
     def start(self, view: str, sequence) -> None:
         """Landmark nodes for this cine, all absent, unless it has some of this view."""
         if view in self.views or self.adopt(view, sequence):
@@ -133,13 +149,26 @@ class Review:
         """What there is of a view now, taken up from the scene if need be; None where there is nothing."""
         if view in self.views and not self.views[view].nodes.alive:
             self.drop(view)
+        if view in self.views:
+            self.views[view].nodes.check_frames()
         return self.state[view] if view in self.views or self.adopt(view, sequence) else None
 
     def prepared(
-        self, view: str, sequence, cine: Cine, change: Callable[[Correction], Correction]
+        self,
+        view: str,
+        sequence,
+        cine: Cine,
+        change: Callable[[Correction], Correction],
+        keep_manual: bool = True,
     ) -> Generator[None, None, Prepared]:
-        """`change` made ready for `take`, in pieces. The scene is not touched."""
+        """`change` made ready for `take`, in pieces. The scene is not touched.
+
+        InputError where this would take the place of points that a person decided in the same cine as another view,
+        unless `keep_manual` is false.
+        """
         base = self.base(view, sequence)
+        if base is None and keep_manual:
+            self._check_other_view(view, sequence)
         correction = change(_nothing(cine, view) if base is None else base)
         look = Look(correction, cine)
         marks = _marks_of(look.doubts)
@@ -147,6 +176,19 @@ class Review:
         geometry = scene_geometry(sequence)
         frames = yield from frames_in_pieces(sequence, correction, view, geometry, marks)
         return Prepared(sequence, base, look, frames)
+
+    def _check_other_view(self, view: str, sequence) -> None:
+        nodes = LandmarkNodes.find(sequence, view, scene_geometry(sequence))
+        if nodes is None or nodes.stored_view == view:
+            return
+        decided = int((nodes.read()[0].decisions > 0).sum())
+        if decided:
+            raise InputError(
+                sequence.GetName(),
+                f"a cine without landmarks decided by hand as another view than the {view}",
+                f"{decided} of them as {nodes.stored_view}",
+                f"Choose it as {nodes.stored_view}, or delete {nodes.sequence.GetName()!r} to give them up.",
+            )
 
     def take(self, prepared: Mapping[str, Prepared]) -> None:
         """One step: what was prepared into the scene. Views that had nothing are all absent in the past."""
@@ -162,12 +204,14 @@ class Review:
                     study = next((other.nodes.study for other in self.views.values()), None)
                     nodes = LandmarkNodes.create(one.sequence, one.frames, view, geometry, study)
             self._take_in(view, ReviewedView(one.look.cine, nodes), _nothing(one.look.cine, view))
+        for view in prepared:  # detected together they are one study, whatever they were before
+            self.views[view].nodes.join(self.views[next(iter(prepared))].nodes.study)
+        moved = {view for view, one in prepared.items() if view not in new and self.views[view].renew(one)}
         before = self.history.state
         changes = {view: one.look.correction for view, one in prepared.items() if one.look.correction != before[view]}
-        if not changes:
-            return
-        self.history.push({**before, **changes})
-        for view in changes:
+        if changes:
+            self.history.push({**before, **changes})
+        for view in [view for view in prepared if view in moved or view in changes]:
             one = prepared[view]
             self._looks[view], self._marked[view] = one.look, _marks_of(one.look.doubts)
             if view not in new:
@@ -176,11 +220,12 @@ class Review:
             self._notify(Change(view, tuple(range(one.look.correction.n_frames))))
 
     def _take_in(self, view: str, reviewed: ReviewedView, correction: Correction) -> None:
+        self.finish_drag()
         self.views[view] = reviewed
         # no step of its own: in the past, too, this view was as it is now
         self.history.amend(lambda state: {**state, view: correction})
         self._marked[view] = self._marks(view)
-        self._hands.observe(view, reviewed.nodes.proxy)
+        self._hands.observe(view, reviewed.nodes.proxy, reviewed.nodes.browser)
         self._notify(Change(None, ()))
 
     def drop(self, view: str) -> None:
@@ -188,6 +233,7 @@ class Review:
         self._hands.release(view)
         if self._drag is not None and self._drag[0] == view:
             self._drag = self._live = None
+        self.finish_drag()
         for known in (self.views, self._looks, self._marked):
             known.pop(view, None)
         self.history.amend(lambda state: {key: value for key, value in state.items() if key != view})
@@ -198,6 +244,9 @@ class Review:
         for view, reviewed in list(self.views.items()):
             if node in (reviewed.nodes.image_sequence, reviewed.nodes.sequence, reviewed.nodes.browser):
                 self.drop(view)
+                if node is reviewed.nodes.sequence and self.views:
+                    # the study went by its name
+                    rename_study(node.GetID(), [other.nodes.sequence for other in self.views.values()])
 
     def view(self, view: str) -> ReviewedView:
         """A view with living nodes. UsageError where there is none, InputError where its nodes were deleted."""
@@ -208,7 +257,7 @@ class Review:
         if not reviewed.nodes.alive:
             self.drop(view)
             raise InputError(view, "landmarks in the scene", "deleted nodes", "Select the cine and detect again.")
-        self._hands.observe(view, reviewed.nodes.proxy)
+        self._hands.observe(view, reviewed.nodes.proxy, reviewed.nodes.browser)
         return reviewed
 
     def activate(self) -> None:
@@ -223,7 +272,7 @@ class Review:
                 with self._writes():
                     nodes.write(stored, range(stored.n_frames), self._marked[view])
             if view in self.views:
-                self._hands.observe(view, nodes.proxy)
+                self._hands.observe(view, nodes.proxy, nodes.browser)
 
     def _read_again(self, view: str) -> bool:
         """Take up what the scene has for a view, if it is something else; then the history ends. Says whether it was.
@@ -275,6 +324,8 @@ class Review:
         return self._step(self.history.redo)
 
     def _step(self, move: Callable[[], bool]) -> bool:
+        # the mouse may still hold the point
+        self._broken = self._broken if self._drag is None else self._drag[0]
         self.finish_drag()
         for view in list(self.views):
             self.view(view)
@@ -326,6 +377,14 @@ class Review:
                 reviewed.nodes.browser.SetPlaybackActive(False)
         self._drag = (view, self.views[view].nodes.frame)
 
+    def _stepped(self, view: str) -> None:
+        """The browser shows another frame, or another node shows it: Slicer makes one where it was deleted."""
+        reviewed = self.views.get(view)
+        if reviewed is not None and reviewed.nodes.alive and not _writing:
+            proxy = reviewed.nodes.browser.GetProxyNode(reviewed.nodes.sequence)
+            if proxy is not None and proxy is not self._hands.proxies.get(view):
+                self._hands.observe(view, reviewed.nodes.proxy, reviewed.nodes.browser)
+
     def _ended(self, view: str) -> None:
         self.finish_drag()
         self._broken = None
@@ -334,7 +393,14 @@ class Review:
         nodes = self.views[view].nodes
         if _writing or not nodes.alive or nodes.browser.GetPlaybackActive():
             return
+        if not nodes.whole:  # frames came or went in the cine: which is which is not known
+            return
         frame = nodes.frame
+        if trouble := nodes.trouble():
+            self.rewrite(view, frame)
+            self.notes.append(trouble)
+            self._notify(Change(view, (frame,)))
+            return
         if self._drag is not None and self._drag != (view, frame):
             self._broken = self._drag[0]
             self.finish_drag()

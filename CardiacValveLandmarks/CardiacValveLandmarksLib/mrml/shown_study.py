@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..cine import Cine
 from ..landmarks import LandmarkSeries
-from .annulus_nodes import PhaseFollower, phase_items, rings_browser, show_rings
+from .annulus_nodes import PhaseFollower, keep_items, kept_items, phase_items, rings_browser, show_rings
 from .measure_nodes import show_measures, update_measures
 from .scene import in_scene
 
@@ -37,11 +37,20 @@ class ShownStudy:
         if browser is not None:
             followed = {view.view: browsers[view.view] for view in study.views if view.view in browsers}
             items = {view: phase_items(study, view) for view in followed}
+            keep_items(browser, items)
             self._follower = PhaseFollower(browser, followed, items)
         from ..study_live import LiveStudy
 
         self._live, self._tables = LiveStudy(study), show_measures(study, owner, self._scene)
         return nodes | self._tables
+
+    def resume(self, owner: str, browsers: Mapping[str, object]) -> None:
+        """Rings that are in the scene already, of a study opened again, follow the views' phase."""
+        self.release()
+        rings = rings_browser(owner, self._scene)
+        if rings is not None:
+            items = {view: one for view, one in kept_items(rings).items() if view in browsers}
+            self._follower = PhaseFollower(rings, {view: browsers[view] for view in items}, items)
 
     def follow(self, view: str, series: LandmarkSeries) -> dict[str, Measure]:
         """Measures and curves as they are with these landmarks in `view`, into the tables and by key.

@@ -44,7 +44,7 @@ def take_in(
                 return changed
 
             check()
-            prepared[view] = yield from review.prepared(view, sequences[view], one.job.cine, redetected)
+            prepared[view] = yield from review.prepared(view, sequences[view], one.job.cine, redetected, keep_manual)
             yield
     review.take(prepared)
     return review, sum(kept.values())

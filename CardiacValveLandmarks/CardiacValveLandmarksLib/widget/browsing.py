@@ -72,7 +72,8 @@ class Browsing:
 
     def _modified(self, view: str) -> None:
         frame = self._browsers[view].GetSelectedItemNumber()
-        if frame == self._shown[view] or frame < 0:
+        # frames may have come into the cine meanwhile
+        if frame == self._shown[view] or not 0 <= frame < self.count(view):
             return
         self._shown[view] = frame
         if not self._following:

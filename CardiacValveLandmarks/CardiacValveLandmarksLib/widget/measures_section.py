@@ -103,7 +103,12 @@ class MeasuresSection:
             return
         self._soon.stop()
 
+        opened = panel.opened
+
         def done(study):
+            if panel.opened != opened:
+                panel.say(_("Another study was chosen meanwhile: what was measured is not shown."), "doubt")
+                return
             yield from self._show(study, entries)
             more = len(study.warnings) - _WARNINGS_SHOWN
             told = [_("Measured."), *study.warnings[:_WARNINGS_SHOWN]]
@@ -124,6 +129,7 @@ class MeasuresSection:
         if panel.busy or self.worker.running:
             self._soon.start()
             return
+        opened = panel.opened
         try:
             entries = panel.logic.studyInput()
         except CvlError:  # no landmarks any more: there is nothing to keep current, and the section says so
@@ -138,7 +144,7 @@ class MeasuresSection:
 
         self.worker.start(
             lambda progress, cancel: build_study(entries),
-            lambda study: self._show(study, entries),
+            lambda study: self._show(study, entries) if panel.opened == opened else None,
             ended,
             lambda part, text: None,
         )

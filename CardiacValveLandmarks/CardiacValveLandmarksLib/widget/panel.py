@@ -49,6 +49,8 @@ class Panel:
         # what is selected cannot be opened: the logic still has the study before
         self._refused = False
         self._entered, self._held = False, False
+        # what the logic had to say last
+        self._said: list[str] = []
         self._next: tuple | None = None
         self.widget = slicer.util.loadUI(module_widget.resourcePath("UI/CardiacValveLandmarks.ui"))
         module_widget.layout.addWidget(self.widget)
@@ -199,6 +201,11 @@ class Panel:
         self.logic.open(chosen)
         return True
 
+    @property
+    def opened(self) -> dict[str, str]:
+        """View -> node ID of the cine that is selected and open."""
+        return dict(self._opened or {})
+
     def views(self) -> list[str]:
         """The views of the selected cines that have landmarks."""
         return self.logic.views() if self._opened and not self._refused else []
@@ -206,6 +213,10 @@ class Panel:
     def _landmarks_changed(self, change) -> None:
         if self.parameters is None or self._held:
             return
+        if self.logic.messages is not self._said:
+            self._said = self.logic.messages
+            if self._said and change.view is not None:
+                self.say("\n".join(self._said), "doubt")
         if change.view is None:
             self._views_changed()
         else:
@@ -266,6 +277,7 @@ class Panel:
             self.say(_("{title} is still running.").format(title=self.busy), "bad")
             return
         self.busy = title
+        began = self._opened
         self.say("")
         self.detect.progress(0.0, title)
         before = self._generation()
@@ -277,7 +289,11 @@ class Panel:
                 self.say(_("{title}: cancelled, nothing was changed.").format(title=title))
             elif outcome == "failed":
                 self._failed(title, error)
-            if self.parameters is not None and self._generation() != before:
+            if self.parameters is not None and self._opened != began:
+                # another study was chosen meanwhile; what was done may have opened the one before
+                self._opened = None
+                self.open_study()
+            elif self.parameters is not None and self._generation() != before:
                 self._views_changed()
             self.refresh()
             if self._next is not None:

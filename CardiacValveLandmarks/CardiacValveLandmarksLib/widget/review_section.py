@@ -319,10 +319,12 @@ class ReviewSection:
         self._panel.refresh()
 
     def undo(self) -> None:
+        self.placing.stop()
         if self.selected is not None:
             self._panel.attempt(self._panel.logic.undo)
 
     def redo(self) -> None:
+        self.placing.stop()
         if self.selected is not None:
             self._panel.attempt(self._panel.logic.redo)
 
