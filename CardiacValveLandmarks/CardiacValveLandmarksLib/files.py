@@ -105,31 +105,43 @@ def remove_leftovers(folder: Path, pattern: str = ".partial-*") -> None:
 
 
 @contextlib.contextmanager
-def locked_folder(folder: str | os.PathLike) -> Iterator[Path]:
+def locked_folder(folder: str | os.PathLike, wait_s: float = 0.0) -> Iterator[Path]:
     """The folder (made if needed), for one process at a time; the system frees it when the process ends, however.
 
-    InputError where another process holds it, or where it cannot be written. Leaves an empty file `.lock`.
+    InputError where another process holds it (for longer than wait_s), or where it cannot be written. Leaves an empty
+    file `.lock`.
     """
     folder = make_folder(folder)
     try:
         stream = (folder / ".lock").open("wb")
     except OSError as error:
         raise InputError(folder, "a folder that can be written", str(error), "Choose another output folder.") from error
+    until = time.monotonic() + wait_s
     with stream:
-        try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                folder, "a folder no other run works in", str(error), "Wait for that run, or choose another folder."
-            ) from error
+        while True:
+            try:
+                _lock(stream)
+                break
+            except OSError as error:
+                if time.monotonic() < until:
+                    time.sleep(0.05)
+                    continue
+                raise InputError(
+                    folder, "a folder no other run works in", str(error), "Wait for that run, or choose another folder."
+                ) from error
         yield folder
+
+
+def _lock(stream: IO) -> None:
+    """OSError where another process has it."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def safe_name(text: str, default: str = "cine") -> str:

@@ -19,6 +19,12 @@ DOUBTFUL = 0.5
 _TARGET_PIXELS = 420
 
 
+def grey_levels(image: np.ndarray, cine: np.ndarray) -> np.ndarray:
+    """An image as uint8, white at the 99.5th percentile of the cine, black at 0 or, where there is less, its least."""
+    low, top = min(0.0, float(cine.min())), float(np.percentile(cine, 99.5))
+    return np.clip((image - low) / ((top - low) or 1.0) * 255, 0, 255).astype(np.uint8)
+
+
 def _colour(valve: str | None) -> tuple[int, int, int]:
     return tuple(round(255 * value) for value in VALVE_COLOURS[valve])
 
@@ -42,8 +48,7 @@ def draw_frame(
 
     rows, columns = crop or (slice(0, cine.shape[0]), slice(0, cine.shape[1]))
     # brightness by what is shown: fat near the coil outside would darken the heart
-    top = float(np.percentile(cine.frames[:, rows, columns], 99.5)) or 1.0
-    grey = np.clip(cine.frames[frame, rows, columns] / top * 255, 0, 255).astype(np.uint8)
+    grey = grey_levels(cine.frames[frame, rows, columns], cine.frames[:, rows, columns])
     spacing = cine.spacing if cine.spacing is not None else np.ones(2)
     height, width = grey.shape
     factor = _TARGET_PIXELS / (height * spacing[0])

@@ -11,8 +11,9 @@ from ..errors import InputError
 from ..files import make_folder
 from .packages import require
 from .progress import ProgressBar
+from .results import output_names, refuse_existing, whole_results
 
-SUFFIXES = (".npy", ".csv", ".json", ".mrk.json", ".png", ".gif")
+SUFFIXES = (".npy", ".csv", ".mrk.json", ".png", ".gif", ".json")
 
 
 def add_parser(subparsers) -> None:
@@ -45,16 +46,25 @@ def run(options: argparse.Namespace) -> int:
     if not options.no_pictures:
         require("PIL", "a picture", "--no-pictures")
     cines = read_cines(options.cines)
-    names, folder = output_names(cines), make_folder(options.output)
+    names, folder = output_names(cines, SUFFIXES), make_folder(options.output)
     if not options.overwrite:
         refuse_existing(folder / (name + suffix) for name in names for suffix in SUFFIXES)
+    failed: list[InputError] = []
     for name, cine in zip(names, cines, strict=True):
-        with ProgressBar(name) as bar:
-            result = detect(
-                cine, options.model, options.view, options.engine, options.device, not options.no_tta, bar.update
-            )
+        cine = cine.replace(name=name)
+        try:
+            with ProgressBar(name) as bar:
+                result = detect(
+                    cine, options.model, options.view, options.engine, options.device, not options.no_tta, bar.update
+                )
+        except InputError as error:  # of this cine; the others go on
+            print(f"{name}: {error}", file=sys.stderr)
+            failed.append(error)
+            continue
         write_results(cine, result, folder, name, pictures=not options.no_pictures)
         _summarise(name, cine, result)
+    if failed:
+        raise failed[0]
     print(f"Results are in {folder}.")
     return 0
 
@@ -72,52 +82,36 @@ def read_cines(paths: Iterable[str]) -> list:
     return cines
 
 
-def output_names(cines) -> list[str]:
-    """Each cine's name, numbered where two inputs bring the same."""
-    taken: dict[str, int] = {}
-    names = []
-    for cine in cines:
-        taken[cine.name] = taken.get(cine.name, 0) + 1
-        names.append(cine.name if taken[cine.name] == 1 else f"{cine.name}_{taken[cine.name]}")
-    return names
-
-
-def refuse_existing(paths: Iterable[Path]) -> None:
-    """InputError for the first of the files that is there."""
-    for path in paths:
-        if path.exists():
-            raise InputError(path, "no results from before", "a file", "Add --overwrite or choose another folder.")
-
-
 def write_results(cine, result, folder: Path, name: str, pictures: bool = True) -> list[Path]:
-    """All files of one detection; returns what was written. Markups need geometry and are left out without it."""
+    """All files of one detection, whole or not at all; returns what was written. Markups need geometry and are left out
+    without it."""
     from ..detection import files
 
-    paths = {suffix: folder / (name + suffix) for suffix in SUFFIXES}
-    files.write_npy(result, paths[".npy"])
-    files.write_csv(cine, result.landmarks, paths[".csv"])
-    written = [paths[".npy"], paths[".csv"]]
-    if cine.geometry is not None:
-        files.write_markups(cine, result.landmarks, paths[".mrk.json"])
-        written.append(paths[".mrk.json"])
-    if pictures:
-        from ..overlay import write_animation, write_picture
+    with whole_results(folder, name, SUFFIXES) as staging:
+        paths = {suffix: staging / (name + suffix) for suffix in SUFFIXES}
+        files.write_npy(result, paths[".npy"])
+        files.write_csv(cine, result.landmarks, paths[".csv"])
+        if cine.geometry is not None:
+            files.write_markups(cine, result.landmarks, paths[".mrk.json"])
+        if pictures:
+            from ..overlay import write_animation, write_picture
 
-        write_picture(cine, result.landmarks, paths[".png"])
-        write_animation(cine, result.landmarks, paths[".gif"])
-        written += [paths[".png"], paths[".gif"]]
-    # last: its presence says that the others are complete
-    files.write_json(cine, result, paths[".json"])
-    return [*written, paths[".json"]]
+            write_picture(cine, result.landmarks, paths[".png"])
+            write_animation(cine, result.landmarks, paths[".gif"])
+        files.write_json(cine, result, paths[".json"])
+        return [folder / path.name for path in paths.values() if path.exists()]
 
 
 def _summarise(name: str, cine, result) -> None:
     from ..landmarks import in_view
 
+    if cine.source:
+        print(f"{name} is {cine.source}")
     if result.view is None:
         print(f"{name}: view not recognised, no landmark given ({cine.n_frames} frames)")
     else:
-        found = result.landmarks.present[:, [landmark.index for landmark in in_view(result.view)]]
+        asked = [landmark.index for landmark in in_view(result.view) if landmark.number in result.model.landmarks]
+        found = result.landmarks.present[:, asked]
         how = "stated" if result.settings["view_stated"] else f"recognised, {result.view_confidence:.2f}"
         print(f"{name}: {result.view} ({how}), {cine.n_frames} frames, {found.mean():.0%} of its landmarks present")
     if cine.geometry is None:

@@ -41,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     register.add_argument("--spacing", type=positive, metavar="MM", dest="spacing_mm", help="pixel spacing it works at")
     register.add_argument("--size", type=_numbers, metavar="ROWS,COLUMNS", help="the only image size it takes")
     register.add_argument(
-        "--intensity", choices=("file", "frame", "percentile"), help="how images are scaled to [0, 1]"
+        "--intensity", choices=("file", "frame", "percentile", "evened"), help="how images are scaled to [0, 1]"
     )
     register.add_argument("--symmetries", choices=("square", "rotations", "none"), help="its test-time ensemble")
     register.add_argument("--both-hands", action="store_true", help="it was trained with mirror images as well")
@@ -152,7 +152,8 @@ def _remove(options: argparse.Namespace) -> int:
         deleted = remove_model(model)
         removed += deleted
         done = "removed" if deleted else "was not here"
-        print(f"{model.id}: {'no longer registered; its file stays' if model.origin == 'user' else done}")
+        left = "no longer registered" + ("; its file stays" if model.weights_path.exists() else "")
+        print(f"{model.id}: {left if model.origin == 'user' else done}")
     if options.all:
         removed += remove_conversions()
     for path in removed:

@@ -14,8 +14,8 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "phantom",
         help="make a synthetic study with known landmarks",
-        description="Make the cines of a synthetic beating heart: a DICOM series a view, and its true landmarks "
-        "(NAME_truth.csv).",
+        description="Make the cines of a synthetic beating heart: a DICOM series a view, and of 2CH, 3CH and 4CH the "
+        "true landmarks (NAME_truth.csv).",
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR")
     parser.add_argument("--seed", type=natural, default=0, help="which patient (default 0)")
@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     kinds = tuple(options.views.split(","))
     if unknown := [kind for kind in kinds if kind not in (*VIEWS, *OTHER_VIEWS)]:
         raise UsageError(f"--views {','.join(unknown)}: expected some of {', '.join((*VIEWS, *OTHER_VIEWS))}.")
+    if len(set(kinds)) < len(kinds):
+        raise UsageError(f"--views {options.views}: expected each once.")
     study = synthetic_study(options.seed, kinds=kinds, frames=options.frames)
     folder = make_folder(options.output)
     if any(folder.iterdir()):
@@ -46,8 +48,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def write_study(study, folder: Path, seed: int) -> list[Path]:
-    """Every cine of a SyntheticStudy as a DICOM series in a folder of its own, and NAME_truth.csv beside it."""
+    """Every cine of a SyntheticStudy as a DICOM series in a folder of its own, NAME_truth.csv beside those of views."""
     from ..detection.files import write_csv
+    from ..landmarks import VIEWS
     from ..phantom.dicom import write_dicom
 
     written = []
@@ -55,6 +58,8 @@ def write_study(study, folder: Path, seed: int) -> list[Path]:
         name = item.cine.name
         facts = {"series_description": name, "patient_id": f"SYNTHETIC-{seed}", "seed": seed}
         write_dicom(item.cine, folder / name, series_number=number, **facts)
-        write_csv(item.cine, item.truth, folder / f"{name}_truth.csv")
-        written += [folder / name, folder / f"{name}_truth.csv"]
+        written.append(folder / name)
+        if item.kind in VIEWS:  # the others show no landmark of the table
+            write_csv(item.cine, item.truth, folder / f"{name}_truth.csv")
+            written.append(folder / f"{name}_truth.csv")
     return written

@@ -6,9 +6,10 @@ import argparse
 
 from ..errors import UsageError
 from ..files import make_folder
-from .detect import add_detection_options, refuse_existing
+from .detect import add_detection_options
 from .numbers import natural
 from .progress import ProgressBar
+from .results import refuse_existing, whole_results
 
 #: a sheet of pictures shows at most so many frames
 _SHOWN = 6
@@ -67,16 +68,19 @@ def run(options: argparse.Namespace) -> int:
     sheets = {"_saliency.png": (saliency, saliency_tint)} | (
         {"_heatmaps.png": (heatmaps, heatmap_tint)} if with_heatmaps else {}
     )
-    for suffix, (values, tint) in sheets.items():
-        drawn = []
-        for k in shown:
-            found = maps.landmarks(frames[k])
-            caption = f"{found.view or 'view not recognised'}  {frames[k] + 1}/{cine.n_frames}"
-            drawn.append(draw_map(cine, found, frames[k], tint(values[k]), caption))
-        write_sheet(drawn, folder / (cine.name + suffix))
-    write_maps(cine, frames, np.stack(saliency), np.stack(heatmaps) if with_heatmaps else None, folder, cine.name)
+    with whole_results(folder, cine.name, SUFFIXES) as staging:
+        for suffix, (values, tint) in sheets.items():
+            drawn = []
+            for k in shown:
+                found = maps.landmarks(frames[k])
+                caption = f"{found.view or 'view not recognised'}  {frames[k] + 1}/{cine.n_frames}"
+                drawn.append(draw_map(cine, found, frames[k], tint(values[k]), caption))
+            write_sheet(drawn, staging / (cine.name + suffix))
+        write_maps(cine, frames, np.stack(saliency), np.stack(heatmaps) if with_heatmaps else None, staging, cine.name)
     view = maps.landmarks(frames[0]).view
     print(f"{cine.name}: {view or 'view not recognised'}, {len(frames)} of {cine.n_frames} frames, {maps.spec.id}")
+    for warning in maps.detection(frames[0])[0].warnings:
+        print(f"  {warning}")
     if not with_heatmaps:
         print(f"  {maps.spec.id} gives coordinates: there are no heat-maps")
     print(f"Results are in {folder}.")

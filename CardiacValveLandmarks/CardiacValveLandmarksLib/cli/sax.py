@@ -7,11 +7,12 @@ import argparse
 import numpy as np
 
 from ..files import make_folder
-from .detect import output_names, read_cines, refuse_existing
+from .detect import read_cines
 from .packages import require
 from .progress import ProgressBar
+from .results import output_names, refuse_existing, whole_results
 
-SUFFIXES = ("_sax.csv", "_sax.json", "_sax.png")
+SUFFIXES = ("_sax.csv", "_sax.png", "_sax.json")
 
 
 def add_parser(subparsers) -> None:
@@ -39,16 +40,18 @@ def run(options: argparse.Namespace) -> int:
     if not options.no_pictures:
         require("PIL", "a picture", "--no-pictures")
     cines = read_cines(options.cines)
-    names, folder = output_names(cines), make_folder(options.output)
+    names, folder = output_names(cines, SUFFIXES), make_folder(options.output)
     if not options.overwrite:
         refuse_existing(folder / (name + suffix) for name in names for suffix in SUFFIXES)
     for name, cine in zip(names, cines, strict=True):
+        cine = cine.replace(name=name)
         with ProgressBar(name) as bar:
             result = detect_short_axis(cine, options.model, options.engine, options.device, bar.update)
-        write_csv(cine, result, folder / f"{name}_sax.csv")
-        if not options.no_pictures:
-            write_picture(cine, result, folder / f"{name}_sax.png")
-        write_json(cine, result, folder / f"{name}_sax.json")  # last: it says that the others are complete
+        with whole_results(folder, name, SUFFIXES) as staging:
+            write_csv(cine, result, staging / f"{name}_sax.csv")
+            if not options.no_pictures:
+                write_picture(cine, result, staging / f"{name}_sax.png")
+            write_json(cine, result, staging / f"{name}_sax.json")
         _summarise(name, cine, result)
     print(f"Results are in {folder}.")
     return 0
@@ -56,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _summarise(name: str, cine, result) -> None:
     there = np.isfinite(result.positions).all(-1)
+    if cine.source:
+        print(f"{name} is {cine.source}")
     print(f"{name}: {cine.n_frames} frames, {there.mean():.0%} of the points present")
     for angles, where in ((result.arvi_image, "image"), (result.arvi_patient, "patient")):
         seen = angles[np.isfinite(angles)] if angles is not None else np.empty(0)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import __version__
 from ..cine import Cine
 from ..errors import Cancelled, ModelError, UsageError
-from ..landmarks import VIEWS, LandmarkSeries, Provenance
+from ..landmarks import N_LANDMARKS, VIEWS, LandmarkSeries, Provenance
 from ..models.catalogue import resolve_model
 from ..models.engine import open_engine
 from .result import VIEW_CONFIDENCE, Cancel, DetectionResult, Found, Progress
@@ -58,9 +58,12 @@ def detect(
 
 def _result(cine: Cine, found: Found, stated: str | None, spec, engine: str, tta: bool) -> DetectionResult:
     present = found.present
+    # nothing is known of the absence of what the model does not look for, or of any where no view was recognised
+    asked = np.isin(np.arange(1, N_LANDMARKS + 1), spec.landmarks) & (found.view is not None)
+    missing = np.where(asked, 1 - np.clip(found.strength, 0, 1), np.nan)
     landmarks = LandmarkSeries(
         np.where(present[..., None], found.positions, np.nan),
-        np.where(present, found.confidence, 1 - np.clip(found.strength, 0, 1)),
+        np.where(present, found.confidence, missing),
         np.where(present, Provenance.AUTO, Provenance.ABSENT),
         found.view,
         float("nan")

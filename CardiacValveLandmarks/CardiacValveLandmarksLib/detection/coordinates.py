@@ -77,7 +77,8 @@ def find(
         shown[[landmark.index for landmark in in_view(chosen)]] = True
     inside = ((positions >= -0.5) & (positions <= np.array(cine.shape) - 0.5)).all(-1)
     present = (strength >= PRESENT_SHARE) & shown & inside
-    raw = fit.undo_positions(members[0]) if not tta else None
+    # near (0, 0) where absent, which no other place of the image is to be taken for
+    raw = np.where(seen[0][..., None], fit.undo_positions(members[0]), members[0]) if not tta else None
     facts = {"symmetries": len(symmetries), "absent_radius_pixels": ABSENT_PIXELS}
     return Found(
         positions,

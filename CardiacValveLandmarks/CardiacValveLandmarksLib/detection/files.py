@@ -142,7 +142,12 @@ def read_landmarks(path: str | os.PathLike) -> LandmarkSeries:
         positions = np.array(content["positions_px"], dtype=float).reshape(-1, N_LANDMARKS, 2)
         confidence = np.array(content["confidence"], dtype=float)
         provenance = np.array([[labels[label] for label in row] for row in content["provenance"]])
-        return LandmarkSeries(positions, confidence, provenance, content["view"], content["view_confidence"])
+        sure = content["view_confidence"]
+        if isinstance(sure, bool) or not isinstance(sure, (int, float)):
+            raise TypeError(f"view_confidence {sure!r}")
+        # of a view that was stated the file has the model's own score, which is not why it is this view
+        stated = content["settings"]["view_stated"] is not None
+        return LandmarkSeries(positions, confidence, provenance, content["view"], math.nan if stated else float(sure))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, "the fields of detection.schema.json", f"{type(error).__name__}: {error}") from error
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cine import Cine
-from ..errors import Cancelled, InputError
+from ..errors import Cancelled, InputError, ModelError
 from ..landmarks import N_LANDMARKS, VIEWS, in_view
+from ..models.answers import heatmaps_of
 from ..models.decoding import PRESENCE, decode, decode_blob, spread
 from ..models.engine import Engine
 from ..models.intensity import scale_windows
@@ -80,6 +81,8 @@ class HeatmapDetector:
     def find(self, view: str | None) -> Found:
         """Look for the landmarks of `view`, or of the view that is recognised (None)."""
         self._check_intensities()
+        if view is not None:
+            self._check_landmarks(view)
         sampled = np.unique(np.linspace(0, self.cine.n_frames - 1, _SAMPLED_FRAMES).round().astype(int))
         readings = [
             self._read(sampled, spacing, mirrored, allowed, view)
@@ -215,7 +218,7 @@ class HeatmapDetector:
                 if self.spec.input.view_input:
                     inputs["view"] = np.repeat(told, len(part), axis=0)
                 answer = self.engine.run(inputs)
-                maps.append(symmetry.undo_maps(answer["heatmaps"][:, : len(self._channels)]))
+                maps.append(symmetry.undo_maps(heatmaps_of(self.spec, answer, part)))
                 if "view_probabilities" in answer:
                     views.append(answer["view_probabilities"])
                 if report and self._progress is not None:
@@ -231,6 +234,14 @@ class HeatmapDetector:
         return _Look(
             all_maps, np.stack(all_positions), np.stack(all_peaks), np.mean(all_views, axis=0) if all_views else None
         )
+
+    def _check_landmarks(self, view: str) -> None:
+        if not self._columns(view, apex=True).size:
+            raise ModelError(
+                self.spec.path,
+                f"a model of landmarks of the {view}",
+                f"one of {', '.join(map(str, self.spec.landmarks))}",
+            )
 
     def _columns(self, view: str, apex: bool = False) -> np.ndarray:
         """Channels of the valve points of a view, those the model has; with the apex if asked."""
@@ -299,11 +310,11 @@ class HeatmapDetector:
         shown = np.zeros(N_LANDMARKS, bool)
         shown[[landmark.index for landmark in in_view(view)]] = True
         present = (strength >= self._presence) & shown
-        present &= self._inside(window, positions)
+        present &= window.well_inside(positions)
         spacing = self._spacing(window)
         marked = np.where(present[..., None], positions, np.nan)
         followed = follow_motion(self.cine.frames, spacing, marked, spreads)
-        present &= self._inside(window, followed)
+        present &= window.well_inside(followed)
         moved_mm = np.where(present, np.linalg.norm((followed - marked) * spacing, axis=-1), 0.0)
         positions = np.where(present[..., None], followed, positions)
         signs = np.stack([strength, _over_the_beat(spreads, present), moved_mm], axis=-1)
@@ -323,15 +334,6 @@ class HeatmapDetector:
             facts=facts,
             warnings=tuple(warnings),
         )
-
-    def _inside(self, window: Window, positions: np.ndarray) -> np.ndarray:
-        """(…) bool of positions (…, 2) in the cine's pixels: further than a pixel of the model from the edge of the
-        image and of what the model looked at. A landmark that lies beyond has its maximum squeezed against the edge."""
-        edge = np.abs(np.array(window.step))
-        in_image = (positions >= edge) & (positions <= np.array(self.cine.shape) - 1 - edge)
-        places = window.positions(positions)
-        in_window = (places >= 1) & (places <= np.array(window.size) - 2)
-        return (in_image & in_window).all(-1)
 
     def _spacing(self, window: Window) -> np.ndarray:
         """(2,) mm of the cine's pixels; where it is not known, as it was assumed for the model."""

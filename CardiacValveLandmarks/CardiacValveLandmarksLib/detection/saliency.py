@@ -21,6 +21,7 @@ import numpy as np
 from ..cine import Cine
 from ..errors import ModelError, UsageError
 from ..landmarks import N_LANDMARKS, VIEWS, LandmarkSeries, by_number, in_view
+from ..models.answers import heatmaps_of
 from ..models.architectures import OWN_GRAPH
 from ..models.catalogue import resolve_model
 from ..models.coordinates import Fit, scale_intensity
@@ -85,8 +86,9 @@ class FrameMaps:
         maps, image = 0, self._images(window)[[frame]]
         symmetries = SETS[self.spec.symmetries] if self._tta else (IDENTITY,)
         for symmetry in symmetries:
-            answer = self._runner.run({"image": symmetry.images(image)[:, None], **told})["heatmaps"]
-            maps = maps + symmetry.undo_maps(answer)[0, : len(self.spec.landmarks)] / len(symmetries)
+            given = symmetry.images(image)[:, None]
+            answer = heatmaps_of(self.spec, self._runner.run({"image": given, **told}), given)
+            maps = maps + symmetry.undo_maps(answer)[0] / len(symmetries)
         found = np.zeros((N_LANDMARKS, *self.cine.shape), np.float32)
         found[[number - 1 for number in self.spec.landmarks]] = window.inverse().images(maps)
         return found

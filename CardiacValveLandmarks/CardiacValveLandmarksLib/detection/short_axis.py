@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cine import Cine
 from ..errors import Cancelled, InputError, ModelError
+from ..models.answers import heatmaps_of
 from ..models.catalogue import resolve_model
 from ..models.decoding import PRESENCE, decode_blob
 from ..models.engine import open_engine
@@ -75,8 +76,7 @@ def detect_short_axis(
             "The orientation does not say from which side the plane is seen; both were tried and the image was read "
             f"{as_read}: the anterior and inferior insertions may be exchanged."
         )
-    inside = ((positions >= -0.5) & (positions <= np.array(cine.shape) - 0.5)).all(-1)
-    positions = np.where(((probability >= PRESENCE) & inside)[..., None], positions, np.nan)
+    positions = np.where((probability >= PRESENCE)[..., None], positions, np.nan)
     arvi_patient = None
     if cine.geometry is not None:
         try:
@@ -102,7 +102,8 @@ def _read(cine, spec, runner, mirrored, report, cancel) -> tuple[np.ndarray, np.
     """(T, 3, 2) pixels of the cine and (T, 3) maxima, read in one handedness."""
     spacing_mm = spec.input.spacing_mm or 1.0
     spacing = np.full(2, spacing_mm) if spec.input.spacing_mm is None else cine.spacing
-    size = spec.input.size or tuple(-(-side // 16) * 16 for side in cine.shape)
+    extent = np.array(cine.shape) * spacing / spacing_mm
+    size = spec.input.size or tuple(int(-(-side // 16) * 16) for side in np.ceil(extent))
     window = centred_window(cine.shape, spacing, size, spacing_mm, mirrored)
     images = scale_windows(window.images(cine.frames), spec.input.intensity, spacing_mm)
     channels = np.array(spec.landmarks) - 1
@@ -112,8 +113,11 @@ def _read(cine, spec, runner, mirrored, report, cancel) -> tuple[np.ndarray, np.
         if cancel is not None and cancel():
             raise Cancelled("the detection was cancelled")
         part = slice(start, min(start + _BATCH, len(images)))
-        peaks = decode_blob(runner.run({"image": images[part, None]})["heatmaps"][:, : len(channels)])
-        positions[part, channels] = window.undo_positions(peaks.positions)
+        given = images[part, None]
+        peaks = decode_blob(heatmaps_of(spec, runner.run({"image": given}), given))
+        places = window.undo_positions(peaks.positions)
+        # a point beyond the edge has its maximum squeezed against it
+        positions[part, channels] = np.where(window.well_inside(places)[..., None], places, np.nan)
         probability[part, channels] = peaks.peak
         if report is not None:
             report(part.stop)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cine import Cine
 from ..files import atomic_open
+from ..overlay import grey_levels
 from ..short_axis import ANTERIOR, ARVI_DEFINITION, CENTRE, SHORT_AXIS_POINTS
 from .files import listed, model_facts
 from .short_axis import ShortAxisResult
@@ -94,11 +95,13 @@ def write_picture(cine: Cine, result: ShortAxisResult, path: str | os.PathLike) 
     spacing = cine.spacing if cine.spacing is not None else np.ones(2)
     scale = spacing / spacing.min() * max(1.0, 300 / max(cine.shape))
     size = tuple(round(side) for side in (np.array(cine.shape) * scale)[::-1])
-    top = float(np.percentile(cine.frames, 99.5)) or 1.0
     sheet = Image.new("RGB", (size[0] * min(4, len(frames)), size[1] * -(-len(frames) // 4)))
     for number, frame in enumerate(frames):
-        grey = np.clip(cine.frames[frame] / top * 255, 0, 255).astype(np.uint8)
-        tile = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB")
+        tile = (
+            Image.fromarray(grey_levels(cine.frames[frame], cine.frames))
+            .resize(size, Image.Resampling.BICUBIC)
+            .convert("RGB")
+        )
         draw = ImageDraw.Draw(tile)
         at = (result.positions[frame] + 0.5) * scale
         if np.isfinite(at[[ANTERIOR, CENTRE]]).all():

@@ -16,11 +16,15 @@ _FOLDER_NAME = "cardiac-valve-landmarks"
 
 def cache_folder() -> Path:
     """CVL_CACHE, else the user's cache folder: %LOCALAPPDATA% (Windows), ~/Library/Caches (macOS),
-    $XDG_CACHE_HOME or ~/.cache (others), in it `cardiac-valve-landmarks`. Not made here."""
+    $XDG_CACHE_HOME or ~/.cache (others), in it `cardiac-valve-landmarks`. Not made here. ModelError: no home."""
     chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    home = Path.home()
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        home = Path.home()
+    except RuntimeError as error:  # a user the system does not know, as in containers
+        advice = f"Set {CACHE_VARIABLE} to a folder that can be written."
+        raise ModelError(chosen or "~", "a folder for models", f"no home folder ({error})", advice) from error
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
     elif sys.platform == "darwin":

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ModelError, UsageError
-from ..files import atomic_open
+from ..files import atomic_open, locked_folder
 from .architectures import ARCHITECTURES, OWN_GRAPH
 from .cache import cache_folder, checksums
 from .conversion import known_architecture
@@ -19,6 +19,8 @@ from .spec import RESOURCES, Decision, ModelSpec, spec_from_entry
 from .weights import check_shapes, file_kind, read_state_dict
 
 CATALOGUE_VERSION = 1
+#: another process may be writing the user's catalogue: waited for so long
+_PATIENCE_S = 10.0
 #: used when no model is named
 DEFAULT_MODEL = "phantom-heatmap"
 
@@ -34,7 +36,10 @@ def _read_catalogue(path: Path) -> list[Mapping]:
     content = _read_json(path)
     if not isinstance(content, Mapping) or content.get("version") != CATALOGUE_VERSION:
         raise ModelError(path, f"a model catalogue of version {CATALOGUE_VERSION}", "something else")
-    return content["models"]
+    models = content.get("models")
+    if not isinstance(models, list) or not all(isinstance(entry, Mapping) for entry in models):
+        raise ModelError(path, "a list of models", f"{models!r:.60}", "Repair or remove it.")
+    return models
 
 
 def user_catalogue() -> Path:
@@ -48,9 +53,15 @@ def list_models() -> list[ModelSpec]:
     models = [
         spec_from_entry(entry, "built-in" if entry.get("file") else "download", path) for entry in _read_catalogue(path)
     ]
-    if user_catalogue().is_file():
-        models += [spec_from_entry(entry, "user", user_catalogue()) for entry in _read_catalogue(user_catalogue())]
-    return models
+    return models + _user_models()
+
+
+def _user_models() -> list[ModelSpec]:
+    try:
+        path = user_catalogue()
+    except ModelError:  # without a home there is none
+        return []
+    return [spec_from_entry(entry, "user", path) for entry in _read_catalogue(path)] if path.is_file() else []
 
 
 def find_model(model_id: str) -> ModelSpec:
@@ -233,16 +244,18 @@ def register(path: str | os.PathLike, model_id: str, **changes) -> ModelSpec:
     changes: fields of the entry or of its input, where the file does not say (`landmarks`, `spacing_mm`, ...).
     UsageError: the id is taken. ModelError: not a model that can be loaded.
     """
-    if any(model.id == model_id for model in list_models()):
-        raise UsageError(f"model id {model_id!r} is taken; choose another or remove it first.")
     spec = replace(spec_of_file(path, {**changes, "id": model_id}), origin="user")
-    _write_user_models([model for model in list_models() if model.origin == "user"] + [spec])
+    with locked_folder(cache_folder(), wait_s=_PATIENCE_S):
+        if any(model.id == model_id for model in list_models()):
+            raise UsageError(f"model id {model_id!r} is taken; choose another or remove it first.")
+        _write_user_models([*_user_models(), spec])
     return spec
 
 
 def unregister(model_id: str) -> None:
     """Take a model out of the user's catalogue; its file stays."""
-    _write_user_models([model for model in list_models() if model.origin == "user" and model.id != model_id])
+    with locked_folder(cache_folder(), wait_s=_PATIENCE_S):
+        _write_user_models([model for model in _user_models() if model.id != model_id])
 
 
 def _write_user_models(models: list[ModelSpec]) -> None:

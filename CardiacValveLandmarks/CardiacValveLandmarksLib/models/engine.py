@@ -41,7 +41,7 @@ class Engine(Protocol):
 def available_threads() -> int:
     """Threads to use when none are asked for: OMP_NUM_THREADS, else the CPUs this process may use, at most 8."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdigit() and int(wanted) > 0:
+    if wanted.isdecimal() and int(wanted) > 0:
         return int(wanted)
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return min(8, len(affinity(0)) if affinity else os.cpu_count() or 1)
@@ -97,6 +97,9 @@ class OnnxEngine:
         self.inputs = tuple(self._inputs)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if unknown := set(inputs) - set(self._inputs):
+            found = f"one with {', '.join(self._inputs)}"
+            raise ModelError(self._path, f"a model with the input {', '.join(sorted(unknown))}", found)
         arrays = {self._inputs[name]: np.ascontiguousarray(array) for name, array in inputs.items()}
         with _onnx_errors(self._path, "a model that takes these images"):
             values = self._session.run(None, arrays)
@@ -146,6 +149,8 @@ class TorchEngine:
                     raise
                 raise ModelError(self._path, "a model that takes these images", str(error)) from error
             values = values if isinstance(values, (tuple, list)) else (values,)
+            if len(values) != len(self.outputs):
+                raise ModelError(self._path, f"{len(self.outputs)} output(s)", f"{len(values)}")
             return {name: value.float().cpu().numpy() for name, value in zip(self.outputs, values, strict=True)}
 
     def describe(self) -> str:

@@ -55,6 +55,15 @@ class Window:
         offset = (np.asarray(positions, float) - self.centre) * sign / self.step
         return offset + (np.array(self.size) - 1) / 2
 
+    def well_inside(self, positions: np.ndarray) -> np.ndarray:
+        """(...) bool of positions (..., 2) in pixels of the image: further than a pixel of the window from the edge of
+        the image and of the window. What lies beyond an edge has its maximum squeezed against it."""
+        edge = np.abs(np.array(self.step))
+        in_image = (positions >= edge) & (positions <= np.array(self.shape) - 1 - edge)
+        places = self.positions(positions)
+        in_window = (places >= 1) & (places <= np.array(self.size) - 2)
+        return (in_image & in_window).all(-1)
+
     def undo_positions(self, positions: np.ndarray) -> np.ndarray:
         """(..., 2) pixels of the window -> pixels of the image."""
         sign = np.array([1, -1 if self.mirrored else 1])

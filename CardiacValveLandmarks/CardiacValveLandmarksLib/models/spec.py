@@ -126,17 +126,25 @@ def _is_decision(value: object) -> bool:
     )
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 _CHECKS = {
     "id": valid_id,
     "kind": lambda value: value in KINDS,
     "landmarks": lambda value: (
-        isinstance(value, list) and value and len(set(value)) == len(value) and set(value) <= set(range(1, 12))
+        isinstance(value, list)
+        and value
+        and all(_is_whole(number) and 1 <= number <= 11 for number in value)
+        and len(set(value)) == len(value)
     ),
+    **dict.fromkeys(("title", "licence", "citation", "intended_use"), lambda value: isinstance(value, str)),
     "architecture": lambda value: isinstance(value, str),
     "symmetries": lambda value: value in SYMMETRIES,
     "file": lambda value: value is None or isinstance(value, str),
     "source": lambda value: value is None or isinstance(value, str),
-    "size": lambda value: value is None or (isinstance(value, int) and value > 0),
+    "size": lambda value: value is None or (_is_whole(value) and value > 0),
     "sha256": lambda value: value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)),
     "md5": lambda value: value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value)),
     "synthetic_only": lambda value: isinstance(value, bool),
@@ -145,12 +153,25 @@ _CHECKS = {
     "input.spacing_mm": lambda value: value is None or (isinstance(value, (int, float)) and value > 0),
     "input.size": lambda value: (
         value is None
-        or (isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) and side >= 8 for side in value))
+        or (isinstance(value, list) and len(value) == 2 and all(_is_whole(side) and side >= 8 for side in value))
     ),
-    "input.channels": lambda value: isinstance(value, int) and value > 0,
+    "input.channels": lambda value: _is_whole(value) and value > 0,
     "input.intensity": lambda value: value in INTENSITIES,
     "input.one_handed": lambda value: isinstance(value, bool),
     "input.view_input": lambda value: isinstance(value, bool),
+}
+
+
+#: what models of a kind have in common: kind -> field -> whether a value can be
+_FIXED = {
+    # the published form: ten points of 256 x 256 pixels as they are
+    "coordinates": {
+        "landmarks": lambda value: value == list(range(1, 11)),
+        "input.spacing_mm": lambda value: value is None,
+        "input.size": lambda value: value == [256, 256],
+        "input.intensity": lambda value: value in ("file", "frame"),
+    },
+    "short-axis": {"landmarks": lambda value: set(value) <= {1, 2, 3}},
 }
 
 
@@ -176,8 +197,11 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
     for name, valid in _CHECKS.items():
         if not valid(flat[name]):
             raise ModelError(where, f"a valid {name!r} (see models.schema.json)", repr(flat[name]))
-    if entry["file"] is None and entry["source"] is None:
+    if entry["file"] is None and (entry["source"] is None or origin == "user"):
         raise ModelError(where, "a file or a source", f"neither for {entry['id']}")
+    for name, expected in _FIXED.get(entry["kind"], {}).items():
+        if not expected(flat[name]):
+            raise ModelError(where, f"a {name!r} that a model of kind {entry['kind']} can have", repr(flat[name]))
     size, decision = entry["input"]["size"], entry["decision"]
     return ModelSpec(
         **{

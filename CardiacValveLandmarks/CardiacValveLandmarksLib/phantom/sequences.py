@@ -127,7 +127,7 @@ class _ScarredHeart:
 
     def __init__(self, heart: Heart, scars: tuple[Scar, ...]) -> None:
         self._heart, self._scars = heart, scars
-        self.anatomy, self.rings = heart.anatomy, heart.rings
+        self.anatomy, self.rings, self.tissue = heart.anatomy, heart.rings, heart.tissue
 
     def layers(self, points: np.ndarray, softness: float) -> Iterator[Layer]:
         for layer in self._heart.layers(points, softness):
