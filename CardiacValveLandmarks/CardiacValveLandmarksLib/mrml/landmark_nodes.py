@@ -275,6 +275,22 @@ def find_landmark_sequence(image_sequence):
     return None
 
 
+def check_other_view(view: str, image_sequence, geometry: SliceGeometry) -> None:
+    """InputError where this cine has landmarks of another view in the scene that a person decided: a detection as this
+    view would take their place."""
+    nodes = LandmarkNodes.find(image_sequence, view, geometry)
+    if nodes is None or nodes.stored_view == view:
+        return
+    decided = int((nodes.read()[0].decisions > 0).sum())
+    if decided:
+        raise InputError(
+            image_sequence.GetName(),
+            f"a cine without landmarks decided by hand as another view than the {view}",
+            f"{decided} of them as {nodes.stored_view}",
+            f"Choose it as {nodes.stored_view}, or delete {nodes.sequence.GetName()!r} to give them up.",
+        )
+
+
 def studies_in(scene) -> dict[str, dict[str, object]]:
     """What landmarks the scene holds: study key -> view -> image sequence."""
     studies: dict[str, dict[str, object]] = {}

@@ -26,7 +26,8 @@ from .landmark_frames import ras_of
 from .landmark_nodes import landmark_number, studies_in
 from .look import Look
 from .pieces import in_one_go
-from .review import Change, Review
+from .review import Review
+from .reviewed_view import Change
 from .scene import flip, watch_scene
 from .shown_study import ShownStudy, export_entries
 from .taking_in import take_in

@@ -10,7 +10,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,13 +17,13 @@ from ..cine import Cine
 from ..correction import DEFAULT_SPREAD, Correction, History
 from ..doubts import Doubt
 from ..errors import InputError, UsageError
-from ..landmarks import LandmarkSeries
 from .cine_nodes import cine_from_sequence, scene_geometry
 from .hands import Hands
 from .landmark_frames import Marks
-from .landmark_nodes import LandmarkNodes, frames_in_pieces, rename_study
+from .landmark_nodes import LandmarkNodes, check_other_view, frames_in_pieces, rename_study
 from .look import Look
 from .pieces import in_one_go
+from .reviewed_view import Change, Prepared, ReviewedView, marks_of, nothing
 from .scene import is_placing
 
 State = Mapping[str, Correction]
@@ -32,43 +31,6 @@ State = Mapping[str, Correction]
 #: reviews at work in the scene: what one of them writes is no person's edit to the others
 _writing: list[Review] = []
 _reviews: weakref.WeakSet[Review] = weakref.WeakSet()
-
-
-@dataclass(frozen=True)
-class Change:
-    """What changed: frames of a view (empty: the views themselves). dragging: more will follow at once."""
-
-    view: str | None
-    frames: tuple[int, ...]
-    dragging: bool = False
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A correction of a view, ready to be put into the scene: nothing of it is there yet.
-
-    base: the correction it was made from, None where the view had none. frames: of `frames_in_pieces`.
-    """
-
-    sequence: object
-    base: Correction | None
-    look: Look
-    frames: object
-
-
-@dataclass
-class ReviewedView:
-    """One view: its cine and its nodes."""
-
-    cine: Cine
-    nodes: LandmarkNodes
-
-    def renew(self, prepared: Prepared) -> bool:
-        """Take over the cine as it is now; whether it lies elsewhere than before."""
-        geometry, before = scene_geometry(prepared.sequence), self.nodes.geometry
-        self.cine, self.nodes.geometry = prepared.look.cine, geometry
-        parts = ("origin", "axis0", "axis1")
-        return not all(np.array_equal(getattr(geometry, part), getattr(before, part)) for part in parts)
 
 
 class Review:
@@ -108,7 +70,7 @@ class Review:
         return self.look(view).doubts
 
     def _marks(self, view: str) -> Marks:
-        return _marks_of(self.doubts(view))
+        return marks_of(self.doubts(view))
 
     # --- views
 
@@ -168,27 +130,14 @@ class Review:
         """
         base = self.base(view, sequence)
         if base is None and keep_manual:
-            self._check_other_view(view, sequence)
-        correction = change(_nothing(cine, view) if base is None else base)
+            check_other_view(view, sequence, scene_geometry(sequence))
+        correction = change(nothing(cine, view) if base is None else base)
         look = Look(correction, cine)
-        marks = _marks_of(look.doubts)
+        marks = marks_of(look.doubts)
         yield
         geometry = scene_geometry(sequence)
         frames = yield from frames_in_pieces(sequence, correction, view, geometry, marks)
         return Prepared(sequence, base, look, frames)
-
-    def _check_other_view(self, view: str, sequence) -> None:
-        nodes = LandmarkNodes.find(sequence, view, scene_geometry(sequence))
-        if nodes is None or nodes.stored_view == view:
-            return
-        decided = int((nodes.read()[0].decisions > 0).sum())
-        if decided:
-            raise InputError(
-                sequence.GetName(),
-                f"a cine without landmarks decided by hand as another view than the {view}",
-                f"{decided} of them as {nodes.stored_view}",
-                f"Choose it as {nodes.stored_view}, or delete {nodes.sequence.GetName()!r} to give them up.",
-            )
 
     def take(self, prepared: Mapping[str, Prepared]) -> None:
         """One step: what was prepared into the scene. Views that had nothing are all absent in the past."""
@@ -203,7 +152,7 @@ class Review:
                 else:
                     study = next((other.nodes.study for other in self.views.values()), None)
                     nodes = LandmarkNodes.create(one.sequence, one.frames, view, geometry, study)
-            self._take_in(view, ReviewedView(one.look.cine, nodes), _nothing(one.look.cine, view))
+            self._take_in(view, ReviewedView(one.look.cine, nodes), nothing(one.look.cine, view))
         for view in prepared:  # detected together they are one study, whatever they were before
             self.views[view].nodes.join(self.views[next(iter(prepared))].nodes.study)
         moved = {view for view, one in prepared.items() if view not in new and self.views[view].renew(one)}
@@ -213,7 +162,7 @@ class Review:
             self.history.push({**before, **changes})
         for view in [view for view in prepared if view in moved or view in changes]:
             one = prepared[view]
-            self._looks[view], self._marked[view] = one.look, _marks_of(one.look.doubts)
+            self._looks[view], self._marked[view] = one.look, marks_of(one.look.doubts)
             if view not in new:
                 with self._writes():
                     self.views[view].nodes.replace(one.frames, view)
@@ -449,12 +398,3 @@ class Review:
     def _notify(self, change: Change) -> None:
         if self.on_change is not None:
             self.on_change(change)
-
-
-def _nothing(cine: Cine, view: str) -> Correction:
-    """All absent."""
-    return Correction.of(LandmarkSeries.empty(cine.n_frames, view))
-
-
-def _marks_of(doubts: list[Doubt]) -> Marks:
-    return frozenset((doubt.frame, doubt.landmark) for doubt in doubts)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Sequence
 
 from ..correction import Correction
 from .jobs import Detected, check_unchanged, prediction_of, unchanged_sequence
-from .review import Prepared, Review
+from .review import Review
+from .reviewed_view import Prepared
 
 
 def take_in(
