@@ -14,8 +14,9 @@ import numpy as np
 
 from . import leaflets
 from .anatomy import HeartAnatomy
-from .rings import Ring, Valves, apart, base_weight, direction, valves, wall_thickness
+from .rings import Valves, apart, base_weight, direction, valves, wall_thickness
 from .shapes import TABLE, Atrium, angle_index, polar_table, roughness, tube
+from .vessels import make_vessels
 
 #: structures whose outline others ask for
 RV_OUTFLOW, RV_CAVITY, MYOCARDIUM, LV_CAVITY = "RV outflow", "RV cavity", "LV myocardium", "LV cavity"
@@ -100,7 +101,9 @@ class Heart:
             0.7 * a.tricuspid_excursion * c,
             roughness(rng, a.atrial_roughness, range(2, 6)),
         )
-        self._vessels = self._make_vessels(rng)
+        self._vessels = make_vessels(
+            rng, a, self.rings, self.superior, (self._la, self._ra), septum + 0.45 * self._rv_base
+        )
         self._papillary = self._make_papillary(rng)
         self._fat_patch = roughness(rng, 0.25, range(1, 5))
         septal = np.exp(-((np.rad2deg(apart(angles, np.deg2rad(195))) / 38) ** 2))
@@ -111,87 +114,6 @@ class Heart:
         self._mixing = [(rng.uniform(-16, 12), rng.uniform(12, 45)) for _ in range(2)]
 
     # -- parts ---------------------------------------------------------------------------------
-    def _make_vessels(self, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        a, up = self.anatomy, self.superior
-        aortic = self.rings.aortic
-        r = a.aortic_radius
-        n = aortic.normal
-        bend = n + rng.uniform(0.1, 0.8) * up
-        bend /= np.linalg.norm(bend)
-        right = direction(180.0)
-        sinus = aortic.centre + n * r * rng.uniform(0.7, 1.0)
-        junction = sinus + bend * r * rng.uniform(1.0, 1.4)
-        rise = rng.uniform(0.3, 1.0) * up + rng.uniform(0.1, 0.9) * bend + rng.uniform(0.0, 0.3) * right
-        ascending = junction + rise / np.linalg.norm(rise) * rng.uniform(35, 55)
-        arch = ascending + up * 18 + direction(-60.0) * 25
-        aorta = np.array([aortic.centre, sinus, junction, ascending, arch])
-        bulge = rng.uniform(1.12, 1.35)
-        aorta_r = np.array([r, r * bulge, r * rng.uniform(0.95, 1.15), r * rng.uniform(1.0, 1.3), r * 1.1])
-
-        # outflow tract: from the anterior base of the RV, in front of the aorta, to the pulmonary artery
-        front = direction(rng.uniform(95, 125))
-        start = direction(rng.uniform(120, 145)) * (self._septum + 0.45 * self._rv_base)
-        start = start + np.array([0, 0, 0.16 * a.lv_length + 0.5 * a.descent * self.motion.contraction])
-        valve = aortic.centre + front * (r + a.rvot_radius + rng.uniform(2, 6)) - np.array([0, 0, rng.uniform(2, 12)])
-        trunk = valve + up * rng.uniform(22, 34) + direction(-80.0) * rng.uniform(4, 14)
-        branch = trunk + direction(-90.0) * 25 + up * 4
-        pulmonary = np.array([start, (start + valve) / 2 + front * 3, valve, trunk, branch])
-        squeeze = 1 - 0.2 * self.motion.contraction
-        pr = a.rvot_radius
-        pulmonary_r = np.array([pr * squeeze, pr * 1.05 * squeeze, pr * 0.95, pr * 1.05, pr * 0.8])
-
-        result = {"aorta": (aorta, aorta_r), "pulmonary": (pulmonary, pulmonary_r)}
-        la_top = self._la.axis_point(0.62)
-        for index in range(rng.integers(2, 5)):
-            side = direction(rng.choice([-30.0, 20.0, 190.0, 240.0]) + rng.uniform(-25, 25))
-            side = side - np.array([0, 0, rng.uniform(0.1, 0.6)])
-            reach = self._la.radius * 0.6
-            path = np.array([la_top + side * reach * 0.6, la_top + side * (reach + rng.uniform(18, 35))])
-            result[f"vein{index}"] = (path, np.array([rng.uniform(5, 8.5), rng.uniform(4, 7)]))
-        # left atrial appendage: lateral, anterior, above the mitral ring
-        base = self._la.axis_point(0.35)
-        side = direction(rng.uniform(25, 75))
-        path = np.array(
-            [base + side * self._la.radius * 0.7, base + side * (self._la.radius * 0.9 + rng.uniform(10, 24))]
-        )
-        result["appendage"] = (
-            path + np.array([0, 0, rng.uniform(-4, 6)]),
-            np.array([rng.uniform(5, 10), rng.uniform(3, 8)]),
-        )
-        ra_mid = self._ra.axis_point(0.6)
-        result["svc"] = (
-            np.array([ra_mid + up * 10, ra_mid + up * 60]),
-            np.array([rng.uniform(7, 11), rng.uniform(7, 11)]),
-        )
-        low = ra_mid - up * 12 + direction(-100.0) * 6
-        result["ivc"] = (np.array([low, low - up * 55]), np.array([rng.uniform(9, 14), rng.uniform(9, 14)]))
-        # vessels of the grooves: coronary sinus behind the left atrium, circumflex and right coronary artery
-        sinus = self._along_ring(self.rings.mitral, (185, 330), a.coronary_sinus + 3, -rng.uniform(3, 9))
-        result["sinus"] = (sinus, np.linspace(1.2, 0.7, len(sinus)) * a.coronary_sinus)
-        crux = self._along_ring(
-            self.rings.mitral, (165, 235), 0.5 * a.wall * a.basal_taper, -1.0 - rng.uniform(0.5, 1.3) * a.crux
-        )
-        result["crux"] = (crux, np.linspace(0.4, 1.0, len(crux)) * a.crux)
-        circumflex = self._along_ring(self.rings.mitral, (300, 420), rng.uniform(4, 8), -rng.uniform(0, 5))
-        result["artery0"] = (circumflex, np.full(len(circumflex), rng.uniform(1.0, 2.3)))
-        right_artery = self._along_ring(self.rings.tricuspid, (90, 270), rng.uniform(4, 8), -rng.uniform(0, 5))
-        result["artery1"] = (right_artery, np.full(len(right_artery), rng.uniform(1.2, 2.6)))
-        ra_app = self._ra.axis_point(0.4) + direction(rng.uniform(100, 150)) * self._ra.radius * 0.8
-        result["ra_appendage"] = (
-            np.array([ra_app, ra_app + direction(110.0) * 14]),
-            np.array([rng.uniform(7, 12), 6.0]),
-        )
-        return result
-
-    @staticmethod
-    def _along_ring(ring: Ring, degrees: tuple[float, float], outside: float, height: float) -> np.ndarray:
-        """(7, 3) a path beside a ring: `outside` mm from it, `height` mm towards the apex (negative: the atrium)."""
-        nodes = ring.nodes[np.round(np.linspace(*degrees, 7) / 2).astype(int) % len(ring.nodes)]
-        away = nodes - ring.centre
-        away[:, 2] = 0
-        path = nodes + outside * away / np.linalg.norm(away, axis=1, keepdims=True)
-        return path + np.array([0.0, 0.0, height])
-
     def _make_papillary(self, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
         a = self.anatomy
         c = self.motion.contraction
