@@ -49,7 +49,12 @@ def add_parser(subparsers) -> None:
     )
     group.add_argument("--ring", default="fourier", choices=("fourier", "circle", "spline"), help="mitral ring")
     group.add_argument("--nodes", type=int, default=32, metavar="N", help="nodes of every ring")
-    group.add_argument("--phases", type=int, metavar="N", help="phases of rings and curves; default: the most frames")
+    group.add_argument(
+        "--phases",
+        type=int,
+        metavar="N",
+        help="phases of rings and curves, at least 2 x harmonics + 1; default: the most frames",
+    )
     group.add_argument("--apply-shifts", action="store_true", help="correct the estimated breath-hold shifts")
     group.add_argument("--no-report", action="store_true", help="write no report.html")
     group.add_argument("--no-motion-check", action="store_true", help="do not compare points with the images' motion")
