@@ -51,6 +51,12 @@ def test_what_does_not_concern_the_set_is_no_matter(study, ventricle, tmp_path):
     assert report["nodes_prescribed"] == RIM
 
 
+def test_fortran_exponents_are_numbers(tmp_path):
+    deck = tmp_path / "d.inp"
+    deck.write_text("*NODE, NSET=A\n1, 1.5D+01, -2.5d-1, \n2, 1e1\n")
+    assert open_mesh(deck).nodes("A")[1].tolist() == [[15.0, -0.25, 0.0], [10.0, 0.0, 0.0]]
+
+
 def test_decks_that_include_others_are_told_so(study, ventricle, tmp_path):
     deck = edited(write_inp(tmp_path / "d.inp", ventricle), ("*STEP", "*INCLUDE, INPUT=more.inp\n*STEP"))
     report, _ = prescribe(study, deck, "rim", tmp_path / "out")

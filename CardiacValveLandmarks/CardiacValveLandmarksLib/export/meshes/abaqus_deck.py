@@ -33,6 +33,11 @@ def _keyword(line: str) -> tuple[str, dict[str, str]]:
     return parts[0].upper().replace(" ", ""), options
 
 
+def _number(text: str) -> float:
+    """0 where nothing is written; Fortran's exponents (1.0D+01) too."""
+    return float(text.upper().replace("D", "E")) if text.strip() else 0.0
+
+
 class AbaqusDeck:
     """A deck with global node numbers (no parts and instances)."""
 
@@ -72,7 +77,7 @@ class AbaqusDeck:
                 elif word == "*NODE":
                     parts = stripped.split(",")
                     node = int(parts[0])
-                    self._points[node] = tuple(float(part) if part.strip() else 0.0 for part in parts[1:4])
+                    self._points[node] = tuple(_number(part) for part in [*parts[1:4], "", "", ""][:3])
                     if "NSET" in options:
                         self._add(options["NSET"], [node])
                 elif word == "*NSET":
