@@ -166,7 +166,12 @@ class Correction:
         field = np.zeros((frames, 2))
         reached = np.zeros(frames, bool)
         knots = np.flatnonzero(self.decisions[:, column] == Decision.PLACED)
-        displacement = self.placed[knots, column] - expected_positions(self.prediction.positions[:, column])[knots]
+        predicted = self.prediction.positions[:, column]
+        # from where a frame that had jumped was expected; a person who says that it rightly lies there moves nothing
+        displacement = self.placed[knots, column] - expected_positions(predicted)[knots]
+        own = self.placed[knots, column] - predicted[knots]
+        nearer = np.linalg.norm(own, axis=1) < np.linalg.norm(displacement, axis=1)
+        displacement[nearer] = own[nearer]
         for i, knot in enumerate(knots):
             if np.isnan(displacement[i]).any():
                 continue

@@ -215,6 +215,9 @@ def test_putting_a_single_jump_right_leaves_good_neighbours_alone():
     series = LandmarkSeries(positions, np.ones((24, N_LANDMARKS)), provenance, "2CH")
     corrected = Correction.of(series).place(9, 1, path[9], spread=3).current
     assert np.abs(corrected.positions[:, 0] - path).max() < 0.2
+    # and so does one who says that it rightly lies there
+    confirmed = Correction.of(series).place(9, 1, positions[9, 0], spread=3).current
+    np.testing.assert_allclose(confirmed.positions[:, 0], positions[:, 0], atol=1e-9)
     # an error that is shared by the neighbours is still taken from them
     positions[6:13, 0] = path[6:13] + np.array([5, 0])
     shared = LandmarkSeries(positions, np.ones((24, N_LANDMARKS)), provenance, "2CH")
