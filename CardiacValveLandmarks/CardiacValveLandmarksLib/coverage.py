@@ -8,7 +8,7 @@ import numpy as np
 
 from .alignment import grid_phases
 from .trajectory import Trajectory
-from .trajectory_fit import NOTABLE_GAP, longest_gap
+from .trajectory_fit import NOTABLE_GAP, gaps_between
 
 #: so far beyond its last point a path is still believed, of the beat
 _EDGE = 0.02
@@ -19,20 +19,25 @@ def covered(trajectories: Sequence[Trajectory]) -> np.ndarray:
     grid = grid_phases()
     found = np.zeros(len(grid), bool)
     for t in trajectories:
-        gap, start = longest_gap(t.phases[np.isfinite(t.points[:, 0])])
-        since = (t.warp(grid) - start) % 1.0
-        found |= (gap <= NOTABLE_GAP) | (since < _EDGE) | (since > gap - _EDGE)
+        own, apart = t.warp(grid), np.zeros(len(grid), bool)
+        for gap, start in zip(*gaps_between(t.phases[np.isfinite(t.points[:, 0])]), strict=True):
+            since = (own - start) % 1.0
+            apart |= (gap > NOTABLE_GAP) & (since > _EDGE) & (since < gap - _EDGE)
+        found |= ~apart
     return found
 
 
 def coverage_doubts(trajectories: Sequence[Trajectory]) -> list[str]:
-    """What is to be said where no view has points over a part of the beat; nothing where all is well."""
+    """What is to be said where no view has points over parts of the beat; nothing where all is well."""
     found = covered(trajectories)
     if found.all() or not found.any():
         return []
-    ends = 100 * grid_phases()[np.flatnonzero(np.diff(found.astype(int), prepend=int(found[-1])))]
+    grid, step = 100 * grid_phases(), np.diff(found.astype(int), prepend=int(found[-1]))
+    starts, ends = grid[step < 0], grid[step > 0]
+    # a stretch that is under way at 0 % ends before the first one starts
+    ends = np.roll(ends, -1) if ends[0] < starts[0] else ends
+    stretches = " and ".join(f"from {a:.0f} to {b:.0f} %" for a, b in zip(starts, ends, strict=True))
     return [
-        f"No view has points over {100 * (1 - found.mean()):.0f} % of the beat (between {ends.min():.0f} and "
-        f"{ends.max():.0f} %): what is measured there is extrapolated; end-diastole and end-systole were looked for "
-        "elsewhere."
+        f"No view has points over {100 * (1 - found.mean()):.0f} % of the beat ({stretches}): what is measured there "
+        "is extrapolated; end-diastole and end-systole were looked for elsewhere."
     ]

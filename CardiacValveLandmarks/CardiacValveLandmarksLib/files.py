@@ -73,7 +73,7 @@ def atomic_open(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
 def take_places(staging: Path, target: Path, files: Sequence[Path]) -> None:
     """Move files (relative) from one folder to another of the same file system, over those there: all or none.
 
-    OSError where one cannot be moved; then those of before are back.
+    OSError where one cannot be moved; then, as after an interruption, those of before are back.
     """
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target) as name:
         aside, done = Path(name), []
@@ -83,16 +83,17 @@ def take_places(staging: Path, target: Path, files: Sequence[Path]) -> None:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 if place.is_dir():
                     raise IsADirectoryError(errno.EISDIR, "a folder lies there", str(place))
-                if was := place.exists():
-                    place.replace(kept)
+                was = place.exists()
                 done.append((place, kept if was else None))
+                if was:
+                    place.replace(kept)
                 (staging / file).replace(place)
-        except OSError:
+        except BaseException:
             for place, kept in reversed(done):
-                if kept is not None:
-                    kept.replace(place)
-                else:
+                if kept is None:
                     place.unlink(missing_ok=True)
+                elif kept.exists():
+                    kept.replace(place)
             raise
 
 

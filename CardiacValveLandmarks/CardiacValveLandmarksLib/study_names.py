@@ -10,7 +10,7 @@ from .landmarks import VIEWS
 from .study import Study
 
 #: names that say nothing of anybody: of a view, or as study_run gives them
-_NEUTRAL = re.compile(rf"({'|'.join(VIEWS)}|series-\d+|cine-\d+)(-\d+)?")
+_NEUTRAL = re.compile(rf"({'|'.join(VIEWS)}|(series|cine)-\d{{1,5}})(-\d{{1,3}})?")
 
 
 def without_names(study: Study) -> Study:
@@ -21,7 +21,8 @@ def without_names(study: Study) -> Study:
     free = (name for n in itertools.count(1) if (name := f"cine-{n}") not in names)
     called = {name: name if _NEUTRAL.fullmatch(name) else next(free) for name in names}
     changed = sorted((name for name in called if called[name] != name and name), key=len, reverse=True)
-    known = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, changed))})(?![\w-])") if changed else None
+    # as texts give them: before a colon, in brackets, in lists; a word like a name stays elsewhere
+    known = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, changed))})(?=[:),]|\.?$)") if changed else None
 
     def told(text: str) -> str:
         return text if known is None else known.sub(lambda found: called[found[0]], text)

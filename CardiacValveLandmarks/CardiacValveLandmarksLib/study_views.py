@@ -81,7 +81,7 @@ def assign_views(entries: Sequence[tuple[Cine, LandmarkSeries]], overrides: Mapp
             candidates.append(Candidate(view, option.cine.name, score, chosen, _explain(option, best)))
         if len(by_view[view]) > 1 and by_view[view][0].stated:
             names = ", ".join(option.cine.name for option in by_view[view])
-            doubts.append(f"Several cines were stated as {view} ({names}): {best[position].cine.name} is used.")
+            doubts.append(f"Several cines were stated as {view} ({names}); used: {best[position].cine.name}.")
     doubts += _geometry_doubts(best)
     missing = [view for view in VIEWS if view not in present]
     if missing:

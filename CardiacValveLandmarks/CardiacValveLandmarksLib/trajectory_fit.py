@@ -147,9 +147,8 @@ class _Part:
         part.order = order or default_order(held)
         if points.size and part.order < _ENOUGH_HARMONICS:
             words = "1 harmonic" if part.order == 1 else f"{part.order} harmonics"
-            part.doubts.append(
-                f"{view.view}: points in {held} frames and so {words} only: excursions and velocities come out small."
-            )
+            why = f"{words} only, as stated" if order else f"points in {held} frames and so {words} only"
+            part.doubts.append(f"{view.view}: {why}: excursions and velocities come out small.")
         return part
 
     def _has_points(self, landmark: Landmark) -> bool:
@@ -164,7 +163,9 @@ class _Part:
 
     def _gap(self, landmark: Landmark) -> tuple[float, float]:
         """Length and start of the longest stretch without a point, of the beat."""
-        return longest_gap(self.view.phases[self.view.series.present[:, landmark.index]])
+        gaps, starts = gaps_between(self.view.phases[self.view.series.present[:, landmark.index]])
+        longest = int(np.argmax(gaps))
+        return float(gaps[longest]), float(starts[longest])
 
     def _say_gaps(self, gaps: Mapping[Landmark, tuple[float, float]]) -> None:
         """Doubts about stretches without points; those all landmarks share are said once."""
@@ -312,12 +313,10 @@ def _trace(matrices: np.ndarray) -> np.ndarray:
     return np.trace(matrices, axis1=1, axis2=2)[:, None, None]
 
 
-def longest_gap(phases: np.ndarray) -> tuple[float, float]:
-    """Length of the longest stretch of the beat between points at these phases, and where it starts; parts of it."""
+def gaps_between(phases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of the stretches of the beat between points at these phases, and where they start; parts of it."""
     ordered = np.sort(np.asarray(phases) % 1.0)
-    gaps = np.diff(ordered, append=ordered[0] + 1.0)
-    longest = int(np.argmax(gaps))
-    return float(gaps[longest]), float(ordered[longest])
+    return np.diff(ordered, append=ordered[0] + 1.0), ordered
 
 
 def _known(rr_ms: float | None) -> float:

@@ -1,6 +1,7 @@
 """The files of one run: each cine's own, all or none, none left of a run before."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from CardiacValveLandmarksLib.cli import main
 from CardiacValveLandmarksLib.cli.results import output_names, whole_results
 from CardiacValveLandmarksLib.detection.files import read_landmarks
 from CardiacValveLandmarksLib.errors import InputError
+from CardiacValveLandmarksLib.files import take_places
 from CardiacValveLandmarksLib.nifti_writer import write_nifti
 from CardiacValveLandmarksLib.overlay import grey_levels
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
@@ -81,7 +83,28 @@ def test_the_last_file_goes_first_and_comes_last(tmp_path):
     with pytest.raises(InputError, match=r"c\.csv"), whole_results(tmp_path, "c", (".csv", ".json")) as staging:
         (staging / "c.csv").write_text("now")
         (staging / "c.json").write_text("now")
-    assert not (tmp_path / "c.json").exists() and (tmp_path / "c.csv").is_dir()
+    assert (tmp_path / "c.json").read_text() == "before" and (tmp_path / "c.csv").is_dir()
+
+
+def test_an_interruption_while_files_take_their_places_brings_all_back(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("old")
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    for name in ("a", "b"):
+        (staging / name).write_text("new")
+    real, moves = Path.replace, []
+
+    def interrupted(self, target):
+        moves.append(self)
+        if len(moves) == 3:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        take_places(staging, tmp_path, [Path("a"), Path("b")])
+    assert [(tmp_path / name).read_text() for name in ("a", "b")] == ["old", "old"]
 
 
 def test_a_cine_that_fails_does_not_stop_the_others(cine, tmp_path, capsys):

@@ -51,6 +51,13 @@ def test_what_does_not_concern_the_set_is_no_matter(study, ventricle, tmp_path):
     assert report["nodes_prescribed"] == RIM
 
 
+def test_a_step_over_two_lines_is_not_torn(study, ventricle, tmp_path):
+    deck = edited(write_inp(tmp_path / "d.inp", ventricle), ("*STEP, NLGEOM, INC=1000\n", "*STEP, NLGEOM,\nINC=1000\n"))
+    paths = prescribe(study, deck, "rim", tmp_path / "out")[1]
+    text = next(path for path in paths if path.name == "d_mitral.inp").read_text()
+    assert "amplitudes.inp\n*STEP, NLGEOM,\nINC=1000\n" in text
+
+
 def test_fortran_exponents_are_numbers(tmp_path):
     deck = tmp_path / "d.inp"
     deck.write_text("*NODE, NSET=A\n1, 1.5D+01, -2.5d-1, \n2, 1e1\n")

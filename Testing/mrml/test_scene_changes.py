@@ -149,9 +149,14 @@ def test_points_added_or_deleted_by_unlocking_their_number_are_put_right(study, 
         node.RemoveNthControlPoint(4)
     else:
         node.AddControlPoint(1.0, 2.0, 3.0, "mine")
-    assert node.GetNumberOfControlPoints() == 11
+    # not within the node's own event; with the next step, or the next call
+    begin_drag(node, 3, 1.0)
+    end_drag(node)
+    study.browserNode("4CH").SetSelectedItemNumber(4)
     assert np.array_equal(before, study.landmarks("4CH")[0], equal_nan=True) and agrees(study, "4CH")
-    assert any("cannot be added or deleted" in text for text in study.messages)
+    assert [text for text in study.news if "frame 3: points cannot be added or deleted" in text]
+    study.browserNode("4CH").SetSelectedItemNumber(3)
+    assert node.GetNumberOfControlPoints() == 11 and agrees(study, "4CH")
     # the same behind the module's back, found when the scene is opened
     frame = study._current().view("4CH").nodes.sequence.GetNthDataNode(5)
     frame.SetFixedNumberOfControlPoints(False)
@@ -161,6 +166,52 @@ def test_points_added_or_deleted_by_unlocking_their_number_are_put_right(study, 
     assert np.allclose(logic.landmarks("4CH")[0][10, 5], at) and manual(logic, "4CH") == [[10, 5]]
     assert any("frame 5: points were added or deleted" in text for text in logic.messages)
     logic.cleanup()
+
+
+def test_landmarks_that_lost_a_frame_are_said_by_every_change(study):
+    sequence = study._current().view("4CH").nodes.sequence
+    sequence.RemoveDataNodeAtValue(sequence.GetNthIndexValue(24))
+    state = study._current().state
+    for change in (lambda: place(study, "4CH", 3, 5), study.undo, lambda: study.reset("4CH")):
+        with pytest.raises(InputError, match="24 of 25 frames"):
+            change()
+    assert study._current().state == state
+
+
+def test_a_node_made_anew_looks_like_the_first(study):
+    browser = study.browserNode("4CH")
+    looks = []
+    for _ in range(2):
+        display = browser.GetProxyNode(study._current().views["4CH"].nodes.sequence).GetDisplayNode()
+        looks.append((display.GetGlyphType(), display.GetGlyphSize(), display.GetSelectedColor()))
+        slicer.mrmlScene.RemoveNode(browser.GetProxyNode(study._current().views["4CH"].nodes.sequence))
+        browser.SetSelectedItemNumber(7)
+    assert looks[0] == looks[1]
+
+
+def test_results_of_other_studies_stay_theirs_when_landmarks_are_deleted(logic, sequences):
+    logic.detect({"2CH": sequences["2CH"]})
+    logic.showStudy()
+    first = logic._owner()
+    both = {view: sequences[view] for view in ("3CH", "4CH")}
+    logic.detect(both)
+    tables = logic.showStudy()
+    slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetNodeByID(first))
+    slicer.mrmlScene.RemoveNode(logic._current().view("3CH").nodes.sequence)
+    again = logic.showStudy()
+    assert again["measures"] is tables["measures"]
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 4
+    assert all(node.GetNodeReferenceID("CardiacValveLandmarks.Study") is None for node in sequences.values())
+
+
+def test_what_is_found_in_the_scene_is_said_after_a_detection_too(logic, sequences):
+    other = StudyLogic(TruthDetector())
+    other.detect({"4CH": sequences["4CH"]})
+    frame = other._current().view("4CH").nodes.sequence.GetNthDataNode(5)
+    other.cleanup()
+    frame.SetNthControlPointPosition(4, *np.add(frame.GetNthControlPointPosition(4), 3.0))
+    logic.detect({"4CH": sequences["4CH"]})
+    assert any("frame 5" in text and "moved outside" in text for text in logic.messages)
 
 
 def test_a_view_that_goes_while_a_point_of_another_is_held(study):
@@ -228,9 +279,10 @@ def test_rings_of_a_scene_that_is_opened_again_follow_the_phase(study, tmp_path)
         browser.SetSelectedItemNumber(frame)
         shown.append(rings.GetSelectedItemNumber())
     assert shown == [0, 6, 12, 18]
-    rings.SetAttribute("CardiacValveLandmarks.PhaseItems", "spoiled")
-    logic.close()
-    logic.open(logic.studies()[0])  # no error, and nothing follows
+    for spoiled in ("spoiled", '{"4CH": 5}', '{"4CH": [[1], [2]]}', '{"4CH": [1e99]}', '{"4CH": [999]}', "[1]"):
+        rings.SetAttribute("CardiacValveLandmarks.PhaseItems", spoiled)
+        logic.close()
+        logic.open(logic.studies()[0])  # no error, and nothing follows
     logic.cleanup()
 
 

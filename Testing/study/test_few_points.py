@@ -1,5 +1,7 @@
 """Few frames, frames placed by hand, and beats that were not recorded to their end: what is given, and what is said."""
 
+import re
+
 import numpy as np
 import pytest
 import synthetic_truth as synthetic
@@ -83,6 +85,23 @@ def test_one_diastolic_wave_is_e_wherever_it_peaks():
         wave = -80 * np.exp(-(((phases - peak) / 0.09) ** 2)) + 60 * np.exp(-(((phases - 0.17) / 0.08) ** 2))
         found = velocity_peaks(wave[None], 45)
         assert found.e[0] == pytest.approx(80, abs=1.5) and np.isnan(found.a[0]), peak
+
+
+def test_every_stretch_without_points_is_told_from_where_to_where():
+    entries = []
+    for cine, series in synthetic.make(0, 0.2).entries:
+        phases = cine.phases
+        shown = series.present & ((phases < 0.2) | ((phases > 0.45) & (phases < 0.7)))[:, None]
+        entries.append((cine, series.replace(
+            positions=np.where(shown[..., None], series.positions, np.nan),
+            provenance=np.where(shown, Provenance.AUTO, Provenance.ABSENT).astype(np.uint8),
+        )))  # fmt: skip
+    found = study(entries)
+    told = next(w for w in found.warnings if w.startswith("No view has points"))
+    stretches = [tuple(map(int, pair)) for pair in re.findall(r"from (\d+) to (\d+) %", told)]
+    assert len(stretches) == 2
+    for (a, b), (c, d) in zip(stretches, ((20, 44), (70, 98)), strict=True):
+        assert abs(a - c) <= 4 and abs(b - d) <= 4
 
 
 @pytest.mark.parametrize("share", [0.5, 0.6, 0.7])

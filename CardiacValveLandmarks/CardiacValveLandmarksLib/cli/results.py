@@ -45,8 +45,15 @@ def whole_results(folder: Path, name: str, suffixes: Sequence[str]) -> Iterator[
             yield staging
             order = {name + suffix: place for place, suffix in enumerate(suffixes)}
             files = sorted((path.name for path in staging.iterdir()), key=lambda file: order.get(file, -1))
-            (folder / (name + suffixes[-1])).unlink(missing_ok=True)
-            take_places(staging, folder, [Path(file) for file in files])
+            last, before = folder / (name + suffixes[-1]), staging / ".before"
+            if last.is_file():
+                last.replace(before)
+            try:
+                take_places(staging, folder, [Path(file) for file in files])
+            except BaseException:
+                if before.exists():
+                    before.replace(last)
+                raise
             for file in order:
                 if file not in files:
                     (folder / file).unlink(missing_ok=True)

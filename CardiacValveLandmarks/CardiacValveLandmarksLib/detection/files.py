@@ -148,7 +148,7 @@ def read_landmarks(path: str | os.PathLike) -> LandmarkSeries:
         # of a view that was stated the file has the model's own score, which is not why it is this view
         stated = content.get("settings", {}).get("view_stated") is not None
         return LandmarkSeries(positions, confidence, provenance, content["view"], math.nan if stated else float(sure))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(path, "the fields of detection.schema.json", f"{type(error).__name__}: {error}") from error
 
 

@@ -96,9 +96,11 @@ def keep_items(browser, items: Mapping[str, np.ndarray]) -> None:
 def kept_items(browser) -> dict[str, np.ndarray]:
     """What `keep_items` kept; {} where that is nothing, or nothing that can be read."""
     try:
-        return {str(view): np.array(one, int) for view, one in json.loads(browser.GetAttribute(_ITEMS) or "{}").items()}
-    except (ValueError, AttributeError, TypeError):
+        kept = {view: np.array(one, int) for view, one in json.loads(browser.GetAttribute(_ITEMS) or "{}").items()}
+    except (ValueError, AttributeError, TypeError, OverflowError):
         return {}
+    count = browser.GetNumberOfItems()
+    return {view: one for view, one in kept.items() if one.ndim == 1 and ((one >= 0) & (one < count)).all()}
 
 
 class PhaseFollower:

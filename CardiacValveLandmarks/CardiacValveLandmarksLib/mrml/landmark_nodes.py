@@ -152,12 +152,16 @@ class LandmarkNodes:
             )
         if name := transform_over(self.image_sequence):
             return f"{proxy.GetName()}: the cine is under the transform {name}; take it out to move points."
-        if proxy.GetNumberOfControlPoints() != N_LANDMARKS:
-            return (
-                f"{proxy.GetName()}: points cannot be added or deleted; the frame is as it was. Mark a landmark as "
-                "absent instead."
-            )
         return ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the shown frame has the eleven points."""
+        return self.proxy.GetNumberOfControlPoints() == N_LANDMARKS
+
+    def style(self) -> None:
+        """Give the shown node the look of the view's landmarks."""
+        _style(self.proxy.GetDisplayNode(), self.view)
 
     def _browser(self):
         """The browser that shows the landmarks: the image's own, synchronised so that a drag is kept."""
@@ -302,17 +306,20 @@ def studies_in(scene) -> dict[str, dict[str, object]]:
     return studies
 
 
-def rename_study(old: str, sequences) -> None:
-    """The landmark sequence whose ID a study went by has left the scene: the others', and its results, go by the first
-    of these from now on."""
-    new, scene = sequences[0].GetID(), sequences[0].GetScene()
-    for sequence in sequences:
-        if sequence.GetNodeReferenceID(ROLE_STUDY) in (None, "", old):
-            sequence.SetNodeReferenceID(ROLE_STUDY, new)
-    for node in nodes_of_class("vtkMRMLNode", scene):
-        kind = node.GetAttribute(ATTRIBUTE_KIND)
-        if kind and kind != KIND and node.GetNodeReferenceID(ROLE_STUDY) in (None, "", old):
-            node.SetNodeReferenceID(ROLE_STUDY, new)
+def pass_on_study(leaving) -> None:
+    """A node is about to leave the scene. Where a study goes by this landmark sequence, its other landmarks and its
+    results go by another of its sequences from now on."""
+    scene, old = leaving.GetScene(), leaving.GetID()
+    if scene is None or not leaving.IsA("vtkMRMLSequenceNode") or leaving.GetAttribute(ATTRIBUTE_KIND) != KIND:
+        return
+    of_study = [
+        node
+        for node in nodes_of_class("vtkMRMLNode", scene)
+        if node is not leaving and node.GetNodeReferenceID(ROLE_STUDY) == old
+    ]
+    new = next((node.GetID() for node in of_study if node.GetAttribute(ATTRIBUTE_KIND) == KIND), None)
+    for node in of_study if new else ():
+        node.SetNodeReferenceID(ROLE_STUDY, new)
 
 
 def _study_of(sequence) -> str:

@@ -23,7 +23,7 @@ from .annulus_nodes import rings_in_pieces
 from .detection_logic import DetectionLogic
 from .jobs import Cancel, Detected, Detector, Progress, chosen_cines
 from .landmark_frames import ras_of
-from .landmark_nodes import landmark_number, studies_in
+from .landmark_nodes import landmark_number, pass_on_study, studies_in
 from .look import Look
 from .pieces import in_one_go
 from .review import Review
@@ -43,6 +43,7 @@ class StudyLogic(DetectionLogic):
     detector: instead of `detection.detect`. scene: instead of the application's.
     `spread`: frames on either side that a drag in the scene spreads over (0: none).
     `messages`: what the last call has to say, in plain words. `kept`: points the last detection kept.
+    `news`: what there is to say of things nobody called for; whoever tells them empties it.
     """
 
     def __init__(self, detector: Detector | None = None, scene=None) -> None:
@@ -53,9 +54,12 @@ class StudyLogic(DetectionLogic):
         self._sequences: dict[str, object] = {}
         self._callbacks: list[Callable[[Change], None]] = []
         self._spread = DEFAULT_SPREAD
+        # a detection is taken in: what there is to say of it is said at its end
+        self._taking = False
         self._shown = ShownStudy(self._scene)
         self.kept = 0
-        self._end_watch = watch_scene(self._scene, self._node_removed, self.close)
+        self.news: list[str] = []
+        self._end_watch = watch_scene(self._scene, pass_on_study, self._node_removed, self.close)
 
     def cleanup(self) -> None:
         """Stop observing the scene for good."""
@@ -165,8 +169,14 @@ class StudyLogic(DetectionLogic):
         self, detected: Sequence[Detected], keepManual: bool = True
     ) -> Generator[None, None, dict[str, object]]:
         """`apply` with pauses for an event loop. Stopped at any of them, the scene is as it was."""
-        review, kept = yield from take_in(self._scene, detected, keepManual, self._review_of)
-        self.messages, review.notes = review.notes, []
+        self._taking, self.messages = True, []
+        try:
+            review, kept = yield from take_in(self._scene, detected, keepManual, self._review_of)
+        finally:
+            self._taking = False
+        # beside what opening the study had to say
+        self.messages += review.notes
+        review.notes = []
         self.messages += [f"{one.job.view}: {warning}" for one in detected for warning in one.result.warnings]
         self.kept = kept
         if kept:
@@ -365,7 +375,8 @@ class StudyLogic(DetectionLogic):
             review.forget(node)
 
     def _changed(self, change: Change) -> None:
-        if self._review is not None and self._review.notes:
+        if self._review is not None and self._review.notes and not self._taking:
             self.messages, self._review.notes = self._review.notes, []
+            self.news += self.messages
         for callback in list(self._callbacks):
             callback(change)

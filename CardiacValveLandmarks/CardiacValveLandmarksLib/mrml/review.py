@@ -20,7 +20,7 @@ from ..errors import InputError, UsageError
 from .cine_nodes import cine_from_sequence, scene_geometry
 from .hands import Hands
 from .landmark_frames import Marks
-from .landmark_nodes import LandmarkNodes, check_other_view, frames_in_pieces, rename_study
+from .landmark_nodes import LandmarkNodes, check_other_view, frames_in_pieces
 from .look import Look
 from .pieces import in_one_go
 from .reviewed_view import Change, Prepared, ReviewedView, marks_of, nothing
@@ -44,6 +44,8 @@ class Review:
         self.on_change: Callable[[Change], None] | None = None
         self._live: State | None = None
         self._drag: tuple[str, int] | None = None
+        # view -> frame whose points are not the eleven, to be mended
+        self._spoiled: dict[str, int] = {}
         # the view whose drag ended because its frame changed; the mouse may still move its point
         self._broken: str | None = None
         self._looks: dict[str, Look] = {}
@@ -193,9 +195,6 @@ class Review:
         for view, reviewed in list(self.views.items()):
             if node in (reviewed.nodes.image_sequence, reviewed.nodes.sequence, reviewed.nodes.browser):
                 self.drop(view)
-                if node is reviewed.nodes.sequence and self.views:
-                    # the study went by its name
-                    rename_study(node.GetID(), [other.nodes.sequence for other in self.views.values()])
 
     def view(self, view: str) -> ReviewedView:
         """A view with living nodes. UsageError where there is none, InputError where its nodes were deleted."""
@@ -207,6 +206,7 @@ class Review:
             self.drop(view)
             raise InputError(view, "landmarks in the scene", "deleted nodes", "Select the cine and detect again.")
         self._hands.observe(view, reviewed.nodes.proxy, reviewed.nodes.browser)
+        self._mend(view)
         return reviewed
 
     def activate(self) -> None:
@@ -259,7 +259,7 @@ class Review:
     def change(self, view: str, operation: Callable[[Correction], Correction]) -> None:
         """One step on one view. Errors of the operation (frame, landmark, position) become UsageError."""
         self.finish_drag()
-        self.view(view)
+        self.view(view).nodes.check_frames()
         try:
             changed = operation(self.history.state[view])
         except (IndexError, ValueError) as error:
@@ -277,7 +277,7 @@ class Review:
         self._broken = self._broken if self._drag is None else self._drag[0]
         self.finish_drag()
         for view in list(self.views):
-            self.view(view)
+            self.view(view).nodes.check_frames()
         before = self.history.state
         if not move():
             return False
@@ -330,9 +330,22 @@ class Review:
         """The browser shows another frame, or another node shows it: Slicer makes one where it was deleted."""
         reviewed = self.views.get(view)
         if reviewed is not None and reviewed.nodes.alive and not _writing:
+            self._mend(view)
             proxy = reviewed.nodes.browser.GetProxyNode(reviewed.nodes.sequence)
             if proxy is not None and proxy is not self._hands.proxies.get(view):
+                reviewed.nodes.style()
                 self._hands.observe(view, reviewed.nodes.proxy, reviewed.nodes.browser)
+
+    def _mend(self, view: str) -> None:
+        """Bring back the points of a frame that somebody added to or deleted from."""
+        if (frame := self._spoiled.pop(view, None)) is not None:
+            self.rewrite(view, frame)
+            name = self.views[view].nodes.sequence.GetName()
+            self.notes.append(
+                f"{name}, frame {frame}: points cannot be added or deleted; it is as it was. Mark a landmark as absent "
+                "instead."
+            )
+            self._notify(Change(view, (frame,)))
 
     def _ended(self, view: str) -> None:
         self.finish_drag()
@@ -345,6 +358,10 @@ class Review:
         if not nodes.whole:  # frames came or went in the cine: which is which is not known
             return
         frame = nodes.frame
+        if not nodes.complete:
+            # not put right here: the node goes on with its own event, and would with points that are gone
+            self._spoiled[view] = frame
+            return
         if trouble := nodes.trouble():
             self.rewrite(view, frame)
             self.notes.append(trouble)

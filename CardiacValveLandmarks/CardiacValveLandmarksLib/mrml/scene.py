@@ -81,14 +81,26 @@ def is_placing(scene) -> bool:
     return interaction is not None and interaction.GetCurrentInteractionMode() == interaction.Place
 
 
-def watch_scene(scene, on_removed: Callable[[object], None], on_closed: Callable[[], None]) -> Callable[[], None]:
-    """Call back when a node has left the scene and when the scene is about to close. Returns what ends the watch."""
+def watch_scene(
+    scene,
+    on_leaving: Callable[[object], None],
+    on_removed: Callable[[object], None],
+    on_closed: Callable[[], None],
+) -> Callable[[], None]:
+    """Call back when a node is about to leave the scene, when it has left, and when the scene is about to close.
+    Returns what ends the watch."""
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def leaving(caller, event, node) -> None:
+        if not caller.IsClosing():
+            on_leaving(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def removed(caller, event, node) -> None:
         on_removed(node)
 
     tags = [
+        scene.AddObserver(scene.NodeAboutToBeRemovedEvent, leaving),
         scene.AddObserver(scene.NodeRemovedEvent, removed),
         scene.AddObserver(scene.StartCloseEvent, lambda caller, event: on_closed()),
     ]

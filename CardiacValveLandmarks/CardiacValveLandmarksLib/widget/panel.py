@@ -49,8 +49,6 @@ class Panel:
         # what is selected cannot be opened: the logic still has the study before
         self._refused = False
         self._entered, self._held = False, False
-        # what the logic had to say last
-        self._said: list[str] = []
         self._next: tuple | None = None
         self.widget = slicer.util.loadUI(module_widget.resourcePath("UI/CardiacValveLandmarks.ui"))
         module_widget.layout.addWidget(self.widget)
@@ -213,10 +211,9 @@ class Panel:
     def _landmarks_changed(self, change) -> None:
         if self.parameters is None or self._held:
             return
-        if self.logic.messages is not self._said:
-            self._said = self.logic.messages
-            if self._said and change.view is not None:
-                self.say("\n".join(self._said), "doubt")
+        news, self.logic.news = self.logic.news, []
+        if news:
+            self.say("\n".join(news), "doubt")
         if change.view is None:
             self._views_changed()
         else:

@@ -14,6 +14,7 @@ import numpy as np
 from ... import __version__
 from ...errors import InputError
 from ...measurements import Measure
+from ...readers.dicom_frames import PARSE_ERRORS
 from ...study import Study
 from ...study_images import find_cines
 from ..registry import ExportOptions, Format
@@ -40,13 +41,9 @@ _TAKEN_OVER = (
 
 def _evidence(study: Study, options: ExportOptions) -> list:
     """The images of the study's views, without pixels: of one patient and one DICOM study, the study's own."""
-    import pydicom
-
     cines = options.cines or find_cines(study, options.images)
     where = options.images or "study"
-    images = [
-        _complete(pydicom.dcmread(path, stop_before_pixels=True)) for cine in cines.values() for path in cine.files
-    ]
+    images = [_header(path) for cine in cines.values() for path in cine.files]
     if not images:
         raise InputError(where, "DICOM images", "other files", "The report can belong to DICOM images only.")
     for what in ("StudyInstanceUID", "PatientID", "PatientName"):
@@ -59,9 +56,16 @@ def _evidence(study: Study, options: ExportOptions) -> list:
     return images
 
 
-def _complete(image):
+def _header(path: str):
     """Header of an image as a report can take it over: in UTF-8, with what the standard wants, empty where unknown."""
-    image.decode()
+    import pydicom
+
+    try:
+        # without a preamble too, as they are read
+        image = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        image.decode()
+    except PARSE_ERRORS as error:
+        raise InputError(path, "the DICOM image the study was made of", str(error)) from error
     image.SpecificCharacterSet = "ISO_IR 192"
     for name in _TAKEN_OVER:
         if name not in image:

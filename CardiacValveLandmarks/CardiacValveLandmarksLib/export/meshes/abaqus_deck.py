@@ -61,19 +61,20 @@ class AbaqusDeck:
             )
 
     def _scan(self) -> None:
-        word, options, begun = "", {}, ""
+        word, options, begun, first = "", {}, "", 0
         for number, line in enumerate(self._lines):
             stripped = line.strip()
             if not stripped or stripped.startswith("**"):
                 continue
             try:
                 if stripped.startswith("*") or begun:
+                    first = first if begun else number
                     stripped = begun + stripped
                     # a keyword line that ends with a comma goes on in the next
                     begun = stripped if stripped.endswith(",") else ""
                     word, options = _keyword(stripped)
                     if not begun:
-                        self._start(word, options, number)
+                        self._start(word, options, first)
                 elif word == "*NODE":
                     parts = stripped.split(",")
                     node = int(parts[0])
