@@ -20,8 +20,10 @@ _TARGET_PIXELS = 420
 
 
 def grey_levels(image: np.ndarray, cine: np.ndarray) -> np.ndarray:
-    """An image as uint8, white at the 99.5th percentile of the cine, black at 0 or, where there is less, its least."""
-    low, top = min(0.0, float(cine.min())), float(np.percentile(cine, 99.5))
+    """An image as uint8: white at the 99.5th percentile of the cine, black at 0 or, where most of it lies below, at the
+    0.5th."""
+    top = float(np.percentile(cine, 99.5))
+    low = 0.0 if top > 0 else float(np.percentile(cine, 0.5))
     return np.clip((image - low) / ((top - low) or 1.0) * 255, 0, 255).astype(np.uint8)
 
 

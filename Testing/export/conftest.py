@@ -26,6 +26,12 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="session")
+def study_with():
+    """Makes a study with other arguments of synthetic_truth.make."""
+    return make_study
+
+
+@pytest.fixture(scope="session")
 def one_view() -> Study:
     """4CH only: no mitral ring, an assumed tricuspid one."""
     return make_study(views=("4CH",))

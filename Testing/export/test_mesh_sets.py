@@ -126,14 +126,12 @@ def test_groups_that_cannot_be_told_are_refused(study, ventricle, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".vtp", ".vtu"])
-def test_a_vtk_mesh_mapped_again_has_the_new_motion_only(study, ventricle, tmp_path, suffix):
+def test_a_vtk_mesh_mapped_again_has_the_new_motion_only(study, study_with, ventricle, tmp_path, suffix):
     pytest.importorskip("vtkmodules", reason="VTK is not installed")
     from CardiacValveLandmarksLib.export.motion import ring_motions
 
-    from conftest import make_study  # isort: skip
-
     first = prescribe(study, write_vtk(tmp_path / f"a{suffix}", ventricle), "rim", tmp_path / "one")[1]
-    shorter = make_study(frames=dict.fromkeys(("2CH", "3CH", "4CH"), 25))
+    shorter = study_with(frames=dict.fromkeys(("2CH", "3CH", "4CH"), 25))
     mapped = next(path for path in first if path.suffix == suffix)
     second = prescribe(shorter, mapped, "rim", tmp_path / "two", farthest_mm=20)[1]
     text = next(path for path in second if path.suffix == suffix).read_text()
