@@ -223,3 +223,19 @@ def test_a_command_that_is_told_to_end_removes_what_is_half_written(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 130 and "interrupted" in done.stderr, done.stderr
     assert not any(tmp_path.iterdir())
+
+
+def test_demo_goes_from_a_synthetic_study_to_its_report(tmp_path, capsys, monkeypatch):
+    """The README's second command, with fewer frames."""
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    from CardiacValveLandmarksLib.phantom import cines
+
+    monkeypatch.setattr(cines, "synthetic_study", lambda seed: synthetic_study(seed, frames=8))
+    assert main(["demo", "-o", str(tmp_path / "demo"), "--no-tta"]) == 0
+    assert {path.suffix for path in (tmp_path / "demo" / "landmarks").iterdir()} == {
+        Path(one).suffix for one in SUFFIXES
+    }
+    assert (tmp_path / "demo" / "study" / "report.html").stat().st_size > 100_000
+    out = capsys.readouterr().out
+    assert "MAPSE" in out and "RMS distance to the true one" in out
+    assert main(["demo", "-o", str(tmp_path / "demo")]) == 3

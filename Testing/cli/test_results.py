@@ -76,6 +76,12 @@ def test_a_run_that_stops_half_way_changes_nothing(cine, tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+def test_the_folder_is_made(tmp_path):
+    with whole_results(tmp_path / "new" / "folder", "c", (".json",)) as staging:
+        (staging / "c.json").write_text("now")
+    assert (tmp_path / "new" / "folder" / "c.json").read_text() == "now"
+
+
 def test_the_last_file_goes_first_and_comes_last(tmp_path):
     """However a process ends, the file that says the others are complete is never beside those of another run."""
     (tmp_path / "c.json").write_text("before")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InputError
-from ..files import remove_leftovers, take_places
+from ..files import make_folder, remove_leftovers, take_places
 
 
 def output_names(cines, suffixes: Sequence[str]) -> list[str]:
@@ -38,7 +38,7 @@ def whole_results(folder: Path, name: str, suffixes: Sequence[str]) -> Iterator[
     run before wrote under the others goes. The file of the last suffix says that all others are of its run: it is taken
     away first, and comes last. Nothing changes where the block fails. InputError: the folder cannot be written.
     """
-    remove_leftovers(folder)
+    remove_leftovers(make_folder(folder))
     try:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as made:
             staging = Path(made)
