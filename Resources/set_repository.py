@@ -1,8 +1,9 @@
 """Write where this extension is published into the three files that say so: CMakeLists.txt, the .s4ext, the .json.
 
-    python Resources/set_repository.py https://github.com/NAME/CardiacValveLandmarks [--branch main]
+    python Resources/set_repository.py https://github.com/NAME/SlicerCardiacValveLandmarks [--branch main]
 
-Until somebody publishes it there is no such address, and the files say OWNER where the name of the account belongs.
+Slicer's index of extensions takes no repository without "slicer" in its name. Until somebody publishes it there is no
+such address, and the files say OWNER where the name of the account belongs.
 `python Resources/set_repository.py` alone prints the address they have.
 """
 
@@ -46,6 +47,8 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         given = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?", options.address)
         if given is None:
             parser.error(f"expected https://github.com/NAME/REPOSITORY, found {options.address}")
+        if "slicer" not in given[2].lower():
+            parser.error(f'expected a repository with "slicer" in its name, as Slicer\'s index wants, found {given[2]}')
         write(root, *given.groups(), options.branch)
     for account, repository in sorted(addresses(root)):
         print(f"https://github.com/{account}/{repository}")

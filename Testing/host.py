@@ -86,6 +86,9 @@ class Application(SceneHost):
     def layoutManager(self) -> None:
         return None
 
+    def topLevelWidgets(self) -> list:
+        return []
+
     def processEvents(self) -> None:
         pass
 

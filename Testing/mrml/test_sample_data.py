@@ -4,6 +4,7 @@ import shutil
 import sys
 from types import ModuleType, SimpleNamespace
 
+import pytest
 import slicer
 from CardiacValveLandmarksLib.mrml import sample_data
 from CardiacValveLandmarksLib.mrml.cine_nodes import cine_from_sequence
@@ -71,3 +72,39 @@ def test_the_published_checksum_is_that_of_the_real_file(real_data):
 
     (found,) = checksums(real_data / "amrg" / sample_data.AMRG_FILE, "sha256")
     assert f"SHA256:{found}" == sample_data.AMRG_CHECKSUM
+
+
+def test_a_sample_is_shown_where_there_are_views(app, monkeypatch):
+    shown = []
+    monkeypatch.setattr(app, "layoutManager", object)
+    monkeypatch.setattr(
+        slicer.modules,
+        "sequences",
+        SimpleNamespace(showSequenceBrowser=shown.append, logic=slicer.modules.sequences.logic),
+    )
+    sequences = sample_data.load_synthetic()
+    assert [node.GetMasterSequenceNode() for node in shown] == sequences[:1]
+    active = app.applicationLogic().GetSelectionNode().GetActiveVolumeID()
+    assert active == shown[0].GetProxyNode(sequences[0]).GetID()
+
+
+def test_a_sample_that_cannot_be_fetched_is_told_in_a_window(app, monkeypatch):
+    module, sources = sample_data_module()
+    monkeypatch.setitem(sys.modules, "SampleData", module)
+    sample_data.register()
+    source = next(source for source in sources if source.uris)
+
+    def fails(*_):
+        raise ValueError("Failed to download")
+
+    monkeypatch.setattr(module.SampleDataLogic, "downloadFileIntoCache", fails)
+    with pytest.raises(ValueError, match="Failed to download"):  # without a window it is the script's
+        source.customDownloader(source)
+    told = []
+    monkeypatch.setattr(slicer.util, "mainWindow", object)
+    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **_: told.append(text))
+    # where its module is open, SampleData's own logic is asked, which writes into that window
+    own = SimpleNamespace(logic=module.SampleDataLogic())
+    monkeypatch.setattr(slicer.modules, "SampleDataWidget", own, raising=False)
+    monkeypatch.setattr(own.logic, "downloadFileIntoCache", lambda *_: "/nowhere/sample.nii.gz", raising=False)
+    assert source.customDownloader(source) == [] and "/nowhere/sample.nii.gz" in told[0]

@@ -33,14 +33,26 @@ class Signal:
             slot(*arguments)
 
 
+class LayoutManager:
+    """The layout alone: which one, and how often it was changed."""
+
+    def __init__(self, layout: int) -> None:
+        self.layout, self.changes = layout, 0
+
+    def setLayout(self, layout: int) -> None:
+        self.layout, self.changes = layout, self.changes + 1
+
+
 class WindowApplication(mrml_host.Application):
-    """qSlicerApplication as scripts see it. `answers`: what the user says to questions; none: a question fails."""
+    """qSlicerApplication as scripts see it. `answers`: what the user says to questions; none: a question fails.
+    `layout_manager`: a LayoutManager, None as where there are no views."""
 
     applicationName = "Slicer host"
 
     def __init__(self, main_window: bool) -> None:
         super().__init__()
         self.startupCompleted = Signal()
+        self.layout_manager: LayoutManager | None = None
         self.window = None
         if main_window:
             self.window = QtWidgets.QMainWindow()
@@ -55,6 +67,9 @@ class WindowApplication(mrml_host.Application):
 
     def topLevelWidgets(self) -> list:
         return [] if self.window is None else [self.window]
+
+    def layoutManager(self) -> LayoutManager | None:
+        return self.layout_manager
 
     def processEvents(self) -> None:
         QtWidgets.QApplication.processEvents()

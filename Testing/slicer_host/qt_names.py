@@ -57,8 +57,11 @@ def make_module(custom_widgets: dict[str, type]) -> ModuleType:
                 setattr(module, name, value)
                 if isinstance(value, type) and issubclass(value, QtCore.QObject):
                     classes.append(value)
+    single_shot = QtCore.QTimer.singleShot
     for cls in sorted(set(classes), key=lambda c: len(c.__mro__)):
         _read_like_python_qt(cls)
+    # a function in Slicer (slicerqt.py), though Qt has a property of that name
+    QtCore.QTimer.singleShot = staticmethod(single_shot)
     # PythonQt knows an object's name by both words
     QtCore.QObject.name = QtCore.QObject.objectName
 

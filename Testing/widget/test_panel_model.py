@@ -154,3 +154,14 @@ def test_a_device_of_another_computer_is_kept_and_refused(panel, monkeypatch):
     assert "cuda:1 is not here" in panel.model.why_not() and "GPU 1 (not known here)" in device_names(panel)
     panel.ui.deviceSelector.setCurrentIndex(1)
     assert panel.parameters.device == "cpu" and panel.model.why_not() == ""
+
+
+def test_an_installation_that_cannot_be_imported_is_told(panel, monkeypatch):
+    def install(package):
+        raise ImportError("numpy.core.multiarray failed to import")
+
+    monkeypatch.setattr(packages, "missing_for", lambda spec, device="auto": "torch")
+    monkeypatch.setattr(packages, "install", install)
+    panel.refresh()
+    panel.ui.installButton.click()
+    assert "multiarray failed to import" in panel.ui.messageLabel.text

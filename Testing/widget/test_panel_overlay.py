@@ -90,3 +90,18 @@ def test_a_scene_closed_with_an_overlay(study, host, slice_views, maps):
     host.process(0.3)
     assert study.overlay.shown is None and study.ui.overlaySelector.currentIndex == 0
     assert "load a folder" in study.ui.nextStepLabel.text
+
+
+def test_what_lay_over_the_image_before_comes_back(study, host, slice_views, maps):
+    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "own")
+    composite = slice_views["4CH"].logic.GetSliceCompositeNode()
+    composite.SetForegroundVolumeID(own.GetID())
+    composite.SetForegroundOpacity(0.25)
+    study.review.select("4CH", 5)
+    study.ui.overlaySelector.setCurrentIndex(1)
+    assert host.process(30, until=lambda: study.overlay.shown is not None)
+    study.ui.nextFrameButton.click()
+    assert host.process(30, until=lambda: study.overlay.shown is not None)
+    assert foreground("4CH")[0] is not own
+    study.ui.overlaySelector.setCurrentIndex(0)
+    assert foreground("4CH") == (own, 0.25)

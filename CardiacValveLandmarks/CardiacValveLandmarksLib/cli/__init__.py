@@ -53,8 +53,12 @@ def _terminable() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Exit status: 0 done, 1 a fault of ours, 2 usage, 3 input, 4 model."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = build_parser().parse_args(arguments)
+        parser = build_parser()
+        if "" in arguments:  # an unset variable of a script: as a path it would be the working folder
+            parser.error("an argument is empty")
+        options = parser.parse_args(arguments)
     except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
         return int(stop.code or 0)
     try:

@@ -20,6 +20,7 @@ from pathlib import Path
 from ..cine import Cine
 from ..errors import InputError, UsageError
 from ..files import make_folder, remove_leftovers, take_places
+from ..packages import how_to_install
 from ..study import Study
 from ..study_names import without_names
 from . import formats
@@ -72,10 +73,8 @@ class Format:
         """Why it cannot be written here, in words with what to do about it; "" where it can."""
         absent = [name for name in self.modules if not _is_installed(name)]
         if absent:
-            return (
-                f"the Python module {', '.join(absent)} is not installed; "
-                f'install it with: pip install "cardiac-valve-landmarks[{self.extra}]"'
-            )
+            how = how_to_install(absent[0], self.extra)
+            return f"the Python module {', '.join(absent)} is not installed; install it with: {how}"
         unset = [name for name in self.needs if not getattr(options, name)]
         if unset:
             return "it needs " + " and ".join(f"--{name.replace('_', '-')}" for name in unset)

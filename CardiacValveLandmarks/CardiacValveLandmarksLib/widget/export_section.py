@@ -15,10 +15,10 @@ class ExportSection:
     """`boxes`: format key -> check box. A format that cannot be written here is disabled, with the reason."""
 
     def __init__(self, panel) -> None:
-        from ..export import ExportOptions, known_formats
+        from ..export import known_formats
 
         self._panel, ui = panel, panel.ui
-        self.boxes, self._why_not = {}, {}
+        self.boxes, self._why_not, self._formats = {}, {}, {}
         formats = {each.key: each for each in known_formats()}
         for name, box in list(ui.__dict__.items()):
             key = name.removesuffix("CheckBox")
@@ -30,15 +30,18 @@ class ExportSection:
                 self._why_not[key] = _("This version cannot write it.")
                 continue
             box.setToolTip(formats[key].title)
-            self._why_not[key] = formats[key].missing(ExportOptions())
             if formats[key].needs:
-                text = _("{title} needs more than the panel asks for. On the command line: cvl export --formats {key}.")
+                text = _(
+                    "{title} needs more than the panel asks for. Outside Slicer, on the command line of the Python "
+                    "package cardiac-valve-landmarks: cvl export --formats {key}."
+                )
                 self._why_not[key] = text.format(title=formats[key].title, key=key)
-            elif self._why_not[key]:
-                self._why_not[key] = self._why_not[key].capitalize().rstrip(".") + "."
+            else:
+                self._formats[key] = formats[key]
         ui.exportFolderSelector.filters = ctk.ctkPathLineEdit.Dirs
         ui.exportFolderSelector.currentPathChanged.connect(lambda *_: self._folder_chosen())
         ui.exportButton.clicked.connect(lambda *_: self.export())
+        self._look_for_packages()
         self.said("")
 
     def said(self, text: str) -> None:
@@ -52,8 +55,17 @@ class ExportSection:
         """The formats ticked, of those that can be written."""
         return [key for key, box in self.boxes.items() if box.checked and not self._why_not[key]]
 
+    def _look_for_packages(self) -> None:
+        """What a format needs may have been installed meanwhile."""
+        from ..export import ExportOptions
+
+        for key, format_ in self._formats.items():
+            why = format_.missing(ExportOptions())
+            self._why_not[key] = why and f"{why[0].upper()}{why[1:].rstrip('.')}."
+
     def refresh(self) -> None:
         panel, ui = self._panel, self._panel.ui
+        self._look_for_packages()
         for key, box in self.boxes.items():
             allow(box, self._why_not[key])
         folder = panel.parameters.exportFolder

@@ -12,8 +12,8 @@ from . import devices, packages
 from .add_model import AddModel
 from .controls import allow, set_quietly, show_text
 
-#: what an installation may fail with, pip's own failures among it
-_INSTALL_ERRORS = (CvlError, OSError, RuntimeError, ValueError, subprocess.SubprocessError)
+#: what an installation may fail with, pip's own failures among it, and what was installed and cannot be imported
+_INSTALL_ERRORS = (CvlError, ImportError, OSError, RuntimeError, ValueError, subprocess.SubprocessError)
 
 
 class ModelSection:

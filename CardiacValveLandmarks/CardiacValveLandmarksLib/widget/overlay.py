@@ -6,17 +6,19 @@ import logging
 
 import numpy as np
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from ..errors import CvlError
 from ..landmarks import by_number
 from ..mrml.overlay_nodes import show_overlay
 from .controls import allow, set_quietly
-from .slice_views import show_foreground
+from .slice_views import foreground, show_foreground
 from .worker import Worker
 
 #: quiet time after a change of frame before a map is made, ms
 _PAUSE = 150
+_OPACITY = 0.6
 KINDS = ("", "heatmap", "saliency")
 
 
@@ -42,6 +44,8 @@ class Overlay:
         self._soon.setInterval(_PAUSE)
         self._soon.timeout.connect(self._make)
         self._maps: tuple = ()
+        # what lay over the image before, and how opaque
+        self._before: tuple[str | None, float] = None, 0.0
         #: what the overlay in the slice view is of, None: there is none
         self.shown: tuple | None = None
 
@@ -60,7 +64,10 @@ class Overlay:
         if wanted == self.shown:
             return
         if self.shown is not None:
-            show_foreground(self.shown[1], None)
+            before, opacity = self._before
+            if before is not None and slicer.mrmlScene.GetNodeByID(before) is None:
+                before, opacity = None, 0.0
+            show_foreground(self.shown[1], before, opacity)
             self.shown = None
         if wanted is None:
             self._soon.stop()
@@ -111,7 +118,11 @@ class Overlay:
                 return
             words = {"heatmap": _("heat-map"), "saliency": _("saliency")}[kind]
             name = _("{kind} of {landmark}, {view}").format(kind=words, landmark=by_number(number).name, view=view)
-            show_foreground(view, show_overlay(sequence, values, name))
+            node = show_overlay(sequence, values, name)
+            before = foreground(view)
+            if before[0] != node.GetID():
+                self._before = before
+            show_foreground(view, node.GetID(), _OPACITY)
             self.shown = wanted
 
         def ended(outcome: str, error: Exception | None) -> None:

@@ -84,7 +84,8 @@ def _pip(requirement: str) -> None:
     if importlib.util.find_spec("slicer.packaging") is not None:
         importlib.import_module("slicer.packaging").pip_install(requirement)
     else:
-        slicer.util.pip_install(requirement)
+        with slicer.util.WaitCursor():  # the window stands still meanwhile
+            slicer.util.pip_install(requirement)
 
 
 def _install_torch() -> None:

@@ -49,6 +49,8 @@ class Panel:
         # what is selected cannot be opened: the logic still has the study before
         self._refused = False
         self._entered, self._held = False, False
+        # what is open was not yet put into the slice views; it came with a scene, which may have views of its own
+        self._unshown, self._imported = False, False
         self._next: tuple | None = None
         self.widget = slicer.util.loadUI(module_widget.resourcePath("UI/CardiacValveLandmarks.ui"))
         module_widget.layout.addWidget(self.widget)
@@ -74,7 +76,7 @@ class Panel:
         self._scene_tags = [
             scene.AddObserver(scene.StartCloseEvent, lambda *_: self._scene_closes()),
             scene.AddObserver(scene.EndCloseEvent, lambda *_: self._scene_changed()),
-            scene.AddObserver(scene.EndImportEvent, lambda *_: self._scene_changed()),
+            scene.AddObserver(scene.EndImportEvent, lambda *_: self._scene_changed(imported=True)),
             scene.AddObserver(scene.NodeAddedEvent, self._node_came_or_went()),
             scene.AddObserver(scene.NodeRemovedEvent, self._node_came_or_went()),
         ]
@@ -87,6 +89,7 @@ class Panel:
         self._entered = True
         self.model.fill()
         self._tie()
+        self._show_opened()
         self.review.shortcuts.enable()
 
     def exit(self) -> None:
@@ -155,9 +158,11 @@ class Panel:
         self._untie()
         self._opened = None
 
-    def _scene_changed(self) -> None:
+    def _scene_changed(self, imported: bool = False) -> None:
+        self._imported = imported
         self._untie()  # new parameters set what the scene leaves unset
         self._tie()
+        self._imported = self._unshown
 
     def _node_came_or_went(self):
         """An observer that looks again at what can be selected when a sequence was added or removed."""
@@ -173,7 +178,8 @@ class Panel:
 
     def choices_changed(self) -> None:
         """A choice in the parameter node is another one now."""
-        if self.parameters is None:
+        scene = slicer.mrmlScene
+        if self.parameters is None or scene.IsImporting() or scene.IsClosing():  # half of the scene; the end is seen
             return
         self.logic.spread = self.parameters.spread
         self.open_study()
@@ -192,8 +198,18 @@ class Panel:
         if chosen and not self._refused:
             if self.logic.messages:
                 self.say("\n".join(self.logic.messages), "doubt")
-            self.study.show_in_views()
+            self._unshown = True
+            self._show_opened()
         self._views_changed()
+
+    def _show_opened(self) -> None:
+        """The study into the slice views, once, while the module is open: they are not the module's alone."""
+        if not (self._unshown and self._entered):
+            return
+        brought = self._imported and self.study.is_in_views()
+        self._unshown = self._imported = False
+        if not brought:
+            self.study.show_in_views()
 
     def _open(self, chosen: dict[str, object]) -> bool:
         self.logic.open(chosen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import qt
 import slicer
@@ -15,6 +15,9 @@ _LAYOUTS = (
     *("SlicerLayoutFourUpPlotTableView", "SlicerLayoutConventionalView", "SlicerLayoutConventionalWidescreenView"),
     *("SlicerLayoutConventionalPlotView", "SlicerLayoutFourOverFourView"),
 )
+
+#: reference of a slice view's composite node: the cine that was put there
+_SHOWN = "CardiacValveLandmarksCine"
 
 
 def slice_logic(view: str):
@@ -36,9 +39,10 @@ def show_study(volumes: Mapping[str, object], markups: Mapping[str, object]) -> 
         volume, composite = volumes.get(view), logic.GetSliceCompositeNode()
         shown = composite.GetBackgroundVolumeID()
         if volume is None:
-            if _is_of_a_sequence(shown):
+            if shown is not None and shown == composite.GetNodeReferenceID(_SHOWN):
                 composite.SetBackgroundVolumeID(None)
             continue
+        composite.SetNodeReferenceID(_SHOWN, volume.GetID())
         node = logic.GetSliceNode()
         if shown != volume.GetID():  # else the user's zoom stays
             composite.SetBackgroundVolumeID(volume.GetID())
@@ -52,13 +56,29 @@ def show_study(volumes: Mapping[str, object], markups: Mapping[str, object]) -> 
         qt.QTimer.singleShot(0, lambda: [logic.FitSliceToAll() for logic in fitted])
 
 
-def show_foreground(view: str, volume, opacity: float = 0.6) -> None:
+def any_shown(volumes: Sequence[object]) -> bool:
+    """Whether one of these volume nodes is the image of a slice view, of any."""
+    ids = {volume.GetID() for volume in volumes if volume is not None}
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    return any(composite.GetBackgroundVolumeID() in ids for composite in composites)
+
+
+def foreground(view: str) -> tuple[str | None, float]:
+    """What lies over a view's image, a volume's node ID or None, and how opaque."""
+    logic = slice_logic(view)
+    if logic is None:
+        return None, 0.0
+    composite = logic.GetSliceCompositeNode()
+    return composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()
+
+
+def show_foreground(view: str, volume_id: str | None, opacity: float) -> None:
     """A volume over a view's image; None: the image alone."""
     logic = slice_logic(view)
     if logic is not None:
         composite = logic.GetSliceCompositeNode()
-        composite.SetForegroundVolumeID(None if volume is None else volume.GetID())
-        composite.SetForegroundOpacity(0.0 if volume is None else opacity)
+        composite.SetForegroundVolumeID(volume_id)
+        composite.SetForegroundOpacity(opacity)
 
 
 def _arrange() -> bool:
@@ -71,13 +91,3 @@ def _arrange() -> bool:
         manager.setLayout(kind.SlicerLayoutFourUpView)
         return True
     return False
-
-
-def _is_of_a_sequence(node_id: str | None) -> bool:
-    """Whether a node shows an item of a sequence, as cines do."""
-    node = slicer.mrmlScene.GetNodeByID(node_id) if node_id else None
-    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode")
-    # Slicer's scene views are hidden browsers, of whatever they keep
-    return node is not None and any(
-        browser.GetSequenceNode(node) is not None for browser in browsers if not browser.GetHideFromEditors()
-    )

@@ -14,7 +14,7 @@ from ..mrml.cine_nodes import cine_from_sequence, is_cine, sequence_from_cine, t
 from ..mrml.scene import ATTRIBUTE_KIND, PREFIX, in_scene
 from .controls import allow
 from .packages import read_ahead
-from .slice_views import show_study
+from .slice_views import any_shown, show_study
 
 #: on a cine's sequence node: the view it was recognised as and the confidence
 _RECOGNISED = PREFIX + "Recognised"
@@ -240,6 +240,10 @@ class StudySection:
             setattr(parameters, f"cine{view}", nodes.get(view))
         parameters.EndModify(modifying)
         self._panel.choices_changed()
+
+    def is_in_views(self) -> bool:
+        """Whether one of the cines is in a slice view."""
+        return any_shown([self._panel.proxy(view) for view in self.usable()])
 
     def show_in_views(self) -> None:
         """Each cine into its slice view, with its landmarks."""

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from ...errors import InputError, UsageError
+from ...packages import how_to_install
 
 #: suffix -> module here, importable module it needs, optional dependency that brings it
 KINDS: Mapping[str, tuple[str, str | None, str]] = {
@@ -60,7 +61,5 @@ def open_mesh(path: str | os.PathLike) -> UserMesh:
         raise InputError(path, "a mesh file", "nothing there", "Check the path.")
     module, needed, extra = kind
     if needed is not None and importlib.util.find_spec(needed) is None:
-        raise UsageError(
-            f'{path.suffix} meshes need the Python package {needed}: pip install "cardiac-valve-landmarks[{extra}]"'
-        )
+        raise UsageError(f"{path.suffix} meshes need the Python package {needed}: {how_to_install(needed, extra)}")
     return importlib.import_module(f".{module}", __package__).read(path)
