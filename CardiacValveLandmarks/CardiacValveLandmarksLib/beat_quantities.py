@@ -44,20 +44,29 @@ def _dots(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.einsum("...ni,...ni->...", *np.broadcast_arrays(p, q))
 
 
+#: less than this part of the other diastolic wave is none, but the ripple of a plateau: of the first, of the second
+_LEAST_EARLY, _LEAST_LATE = 0.25, 0.15
+
+
 @dataclass(frozen=True)
 class DiastolicPeaks:
-    """s, e, a: (S,) mm/s, positive; a is NaN where it does not stand apart from e, which is the one wave then."""
+    """s, e, a: (S,) mm/s, positive; a is NaN where it does not stand apart from e, which is the one wave then.
+    s_at, e_at, a_at: (S,) the phases' indices of the peaks."""
 
     s: np.ndarray
     e: np.ndarray
     a: np.ndarray
+    s_at: np.ndarray
+    e_at: np.ndarray
+    a_at: np.ndarray
 
 
 def velocity_peaks(velocity: np.ndarray, es: int) -> DiastolicPeaks:
     """Peaks of an excursion's velocity: systole, then the two diastolic in time order.
 
     velocity: (S, P) mm/s towards the apex, P phases from end-diastole. es: index of end-systole, 2 < es < P - 4.
-    The two diastolic waves are divided at the slowest recoil in the middle half of diastole.
+    The two diastolic waves are divided at the slowest recoil in the middle half of diastole. Where there is one wave
+    (atrial fibrillation, a fast heart) it is e, whichever side of there it lies on.
     """
     length = velocity.shape[1] - es
     low, high = es + length // 4, es + (3 * length) // 4
@@ -72,8 +81,15 @@ def velocity_peaks(velocity: np.ndarray, es: int) -> DiastolicPeaks:
     apart = (late > 0) & (late - np.maximum(slowest, 0) > 0.1 * late) & (np.argmax(late_curve, axis=1) > divide)
     # so does the first: what still rises where they are divided is the foot of the second, the only one there is
     apart &= np.argmax(early_curve, axis=1) < divide
+    apart &= (early >= _LEAST_EARLY * late) & (late >= _LEAST_LATE * early)
+    early_at, late_at = np.argmax(early_curve, axis=1), np.argmax(late_curve, axis=1)
     return DiastolicPeaks(
-        velocity[:, :es].max(1), np.where(apart, early, np.maximum(early, late)), np.where(apart, late, np.nan)
+        velocity[:, :es].max(1),
+        np.where(apart, early, np.maximum(early, late)),
+        np.where(apart, late, np.nan),
+        np.argmax(velocity[:, :es], axis=1),
+        np.where(apart | (early >= late), early_at, late_at),
+        late_at,
     )
 
 

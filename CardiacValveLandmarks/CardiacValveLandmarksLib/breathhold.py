@@ -156,14 +156,23 @@ def _landmark_equations(views, planes, model: RingModel | None) -> tuple[np.ndar
     if model is not None and len(set(owners)) > 1:
         # mean over the beat: a breath-hold shift does not change in it
         points = np.array([path.mean(0) for v in views for path in v.ring.values()])
-        flat = np.eye(len(points)) - _fourier(model.angles, 1) @ np.linalg.pinv(_fourier(model.angles, 1))
+        moved = np.zeros((3, len(points), size))  # along each of the ring's axes
+        for p, i in enumerate(owners):
+            moved[:, p, 2 * i : 2 * i + 2] = model.frame @ planes[i].T
+        local = (points - model.origin) @ model.frame.T
+        # Across the ring: where on it a point lies is told by the point alone, so only its way off the ring counts, and
+        # of that what no other ellipse takes up
+        ellipse = _fourier(model.angles, 1)
+        normals = _ring_normals(model.angles, np.linalg.pinv(ellipse) @ local[:, :2])
+        off = np.concatenate([normals[:, :1] * ellipse, normals[:, 1:] * ellipse], axis=1)
+        flat = np.eye(len(points)) - off @ np.linalg.pinv(off, rcond=1e-8)
         high = np.eye(len(points)) - _fourier(model.angles, 2) @ _ridge_solver(model.angles)
-        for row, smoother in zip(model.frame, (flat, flat, high), strict=True):
-            moved = np.zeros((len(points), size))
-            for p, i in enumerate(owners):
-                moved[p, 2 * i : 2 * i + 2] = planes[i] @ row
-            matrices.append(smoother @ moved / RING_SD_MM)
-            offsets.append(smoother @ ((points - model.origin) @ row) / RING_SD_MM)
+        for smoother, way, misfit in (
+            (flat, np.einsum("pk,kps->ps", normals, moved[:2]), (normals * local[:, :2]).sum(1)),
+            (high, moved[2], local[:, 2]),
+        ):
+            matrices.append(smoother @ way / RING_SD_MM)
+            offsets.append(smoother @ misfit / RING_SD_MM)
     apexes = [i for i, v in enumerate(views) if v.apex is not None]
     if len(apexes) > 1:
         means = np.array([views[i].apex.mean(0) for i in apexes])
@@ -175,6 +184,13 @@ def _landmark_equations(views, planes, model: RingModel | None) -> tuple[np.ndar
             matrices.append(centring @ moved / APEX_SD_MM)
             offsets.append(centring @ means[:, axis] / APEX_SD_MM)
     return np.concatenate(matrices), np.concatenate(offsets)
+
+
+def _ring_normals(angles: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """(n, 2) unit normals, in the ring's plane, of the ellipse with these Fourier coefficients (3, 2) at its angles."""
+    along = -np.sin(angles)[:, None] * coefficients[1] + np.cos(angles)[:, None] * coefficients[2]
+    across = np.stack([along[:, 1], -along[:, 0]], axis=1)
+    return across / np.linalg.norm(across, axis=1, keepdims=True)
 
 
 def _intersection(a: SliceGeometry, b: SliceGeometry, centre: np.ndarray) -> np.ndarray | None:

@@ -12,14 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .beat_quantities import (
-    DiastolicPeaks,
-    perpendicular_in_view,
-    ring_area,
-    ring_perimeter,
-    swept_volume,
-    velocity_peaks,
-)
+from .beat_quantities import perpendicular_in_view, ring_area, ring_perimeter, swept_volume, velocity_peaks
+from .coverage import covered
 from .landmarks import APEX, VIEWS, Provenance, by_number
 from .path_draws import PathDraws, spread
 
@@ -114,6 +108,13 @@ _MAPSE_REFERENCE = "15.8 ± 2.5 mm (echo, n = 1266); CMR controls about 16 mm"
 _TAPSE_REFERENCE = "17.8 ± 2.5 mm; below 16–17 mm abnormal (echo)"
 _E_LATERAL_REFERENCE = "below 8–10 cm/s abnormal, by age (echo); frames of 33–40 ms underestimate it"
 _FINE = 128
+#: nodes of the rings that are measured, however many are exported: of 32 the area is 0.6 % less than the curve's
+_RING_NODES = 96
+#: a mitral ring through four points: SD of area and volume, and of the perimeter, about the true ring's, relative. A
+#: D-shaped ring of 9.4 cm² comes out at -0.6 (2CH + 3CH), +0.9 (2CH + 4CH) and -0.5 cm² (3CH + 4CH) from exact points
+_FOUR_POINT_SHAPE = {"area": 0.08, "perimeter": 0.04, "sweep": 0.08}
+#: a fit rounds off waves shorter than a period of its highest harmonic; where that is longer than this, it is said, ms
+_SHORTEST_WAVE_MS = 150.0
 #: points nearer to one another than this coincide, mm
 _SMALLEST_MM = 1.0
 
@@ -127,11 +128,20 @@ class _Builder:
         self.es_index = round(((es - ed) % 1.0) * _FINE) % _FINE
         self.measures: list[Measure] = []
         self.curves: list[Curve] = []
+        self._covered = {
+            view: covered([t for (_, its), t in draws.trajectories.items() if its == view])
+            for view in {view for _, view in draws.trajectories}
+        }
         # (number, view) -> how many of its points came from where
         self._sources = {
             point: {p.label: count for p in Provenance if p and (count := int((t.provenance == p).sum()))}
             for point, t in draws.trajectories.items()
         }
+
+    def is_covered(self, view: str, index: int) -> bool:
+        """Whether a view has points near one of the fine phases."""
+        known = self._covered[view]
+        return bool(known[round(float(self.fine[index]) * len(known)) % len(known)])
 
     def add(self, key, name, values, unit, definition, points, reference="", *, note="", **flags) -> None:
         """values: (1 + samples,), the fit's first. points: ((number, view), …)."""
@@ -161,7 +171,7 @@ def build_measures(
 ) -> tuple[tuple[Measure, ...], tuple[Curve, ...]]:
     """All measures the paths and rings allow.
 
-    ring_draws: valve -> (function of phases giving (1 + samples, P, N, 3) mm, ((number, view), …), assumed).
+    ring_draws: valve -> (function of phases and N giving (1 + samples, P, N, 3) mm, ((number, view), …), assumed).
     normals: view -> (3,) unit normal. phases: (P,) of the curves. ed, es: common phases; without them nothing
     can be measured and both tuples are empty.
     """
@@ -201,17 +211,18 @@ def _excursions(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.n
         at_ed = draws.positions(number, view, np.array([build.ed]))
         fine = (draws.positions(number, view, build.fine) - at_ed) @ direction
         speed = draws.velocities(number, view, build.fine) @ direction
+        peaks = _peaks(build, speed, number, view)
         coarse = (draws.positions(number, view, build.phases) - at_ed) @ direction
         coarse_speed = draws.velocities(number, view, build.phases) @ direction / 10.0
         used = ((number, view),)
-        found[part] = (fine, speed, used, coarse, coarse_speed)
+        found[part] = (fine, peaks, used, coarse, coarse_speed)
         key = stem if stem == "tapse" else f"mapse_{part}"
         definition = f"largest excursion from ED, {axis.definition}"
         build.add(key, f"{title} {words.removeprefix('tricuspid ')}", fine.max(1), "mm", definition, used, reference)
         curve = f"excursion_{part}"
         build.curve(curve, f"excursion {words}", "mm", coarse, used)
         build.curve(f"velocity_{part}", f"velocity {words}", "cm/s", coarse_speed, used)
-        _velocities(build, part, words, speed, used)
+        _velocities(build, part, words, [peaks], used)
     for group, words, parts in (
         ("mean", "mean of septal, lateral, anterior, inferior", _FOUR_WALLS),
         ("mean_4ch", "mean of septal and lateral (4CH)", _FOUR_WALLS[:2]),
@@ -221,7 +232,7 @@ def _excursions(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.n
         used = tuple(point for part in parts for point in found[part][2])
         mean = np.mean([found[part][0].max(1) for part in parts], axis=0)
         build.add(f"mapse_{group}", f"MAPSE {words}", mean, "mm", "mean of the walls' MAPSE", used, _MAPSE_REFERENCE)
-        _velocities(build, group, words, np.mean([found[part][1] for part in parts], axis=0), used)
+        _velocities(build, group, words, [found[part][1] for part in parts], used)
         build.curve(f"excursion_{group}", f"excursion {words}", "mm", np.mean([found[p][3] for p in parts], 0), used)
         build.curve(f"velocity_{group}", f"velocity {words}", "cm/s", np.mean([found[p][4] for p in parts], 0), used)
     for view, (first, second) in (("2CH", ("anterior", "inferior")), ("3CH", ("anteroseptal", "inferolateral")),
@@ -235,29 +246,46 @@ def _excursions(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.n
             )  # fmt: skip
 
 
-def _velocities(build: _Builder, part: str, words: str, speed: np.ndarray, used: tuple) -> None:
-    """s′, e′, a′ of one excursion velocity (1 + samples, fine) mm/s."""
+def _peaks(build: _Builder, speed: np.ndarray, number: int, view: str) -> dict[str, tuple[np.ndarray, str]]:
+    """Letter -> peak (1 + samples,) mm/s of one landmark's excursion velocity (1 + samples, fine), and why it is NaN;
+    empty where the beat has no room for them."""
     if not 2 < build.es_index < _FINE - 4:
+        return {}
+    path = build.draws.trajectories[number, view]
+    none = np.full(len(speed), np.nan)
+    if path.order < 2:  # one wave a beat: none of the three
+        return dict.fromkeys("sea", (none, "a path of one harmonic has no such waves: too few frames"))
+    if not np.isfinite(speed[0]).all():
+        return dict.fromkeys("sea", (none, "the RR of the view is unknown"))
+    peaks, found = velocity_peaks(speed, build.es_index), {}
+    for letter, values, at in (("s", peaks.s, peaks.s_at), ("e", peaks.e, peaks.e_at), ("a", peaks.a, peaks.a_at)):
+        if np.isnan(values[0]):
+            found[letter] = values, "the second diastolic wave does not stand apart from the first"
+        elif not build.is_covered(view, int(at[0])):
+            found[letter] = none, "the view has no points where this wave would be"
+        else:
+            found[letter] = values, ""
+    return found
+
+
+def _velocities(build: _Builder, part: str, words: str, walls: list[dict], used: tuple) -> None:
+    """s′, e′, a′ of a wall, or the mean of several walls' ones. walls: of `_peaks`."""
+    if not all(walls):
         return
-    peaks = velocity_peaks(speed, build.es_index)
-    orders = sorted({build.draws.trajectories[point].order for point in used})
-    harmonics = "/".join(map(str, orders))
-    known = bool(np.isfinite(speed[0]).all())
-    if blunt := orders[0] < 2:  # one wave a beat: none of the three
-        peaks = DiastolicPeaks(*np.full((3, len(speed)), np.nan))
-    for letter, values, what in (
-        ("s", peaks.s, "largest velocity towards the apex in systole"),
-        ("e", peaks.e, "largest velocity away from the apex, first diastolic wave"),
-        ("a", peaks.a, "largest velocity away from the apex, second diastolic wave"),
+    paths = [build.draws.trajectories[point] for point in used]
+    harmonics = "/".join(map(str, sorted({path.order for path in paths})))
+    shortest = max(path.rr_ms / path.order for path in paths)
+    for letter, what in (
+        ("s", "largest velocity towards the apex in systole"),
+        ("e", "largest velocity away from the apex, first diastolic wave"),
+        ("a", "largest velocity away from the apex, second diastolic wave"),
     ):
-        note = ""
-        if not known:
-            note = "the RR of the view is unknown"
-        elif blunt:
-            note = "a path of one harmonic has no such waves: too few frames"
-        elif np.isnan(values[0]):
-            note = "the second diastolic wave does not stand apart from the first"
-        definition = f"{what}; derivative of a fit with {harmonics} harmonics, on which it depends"
+        values = np.mean([wall[letter][0] for wall in walls], axis=0)
+        note = next((note for wall in walls if (note := wall[letter][1])), "")
+        if not note and letter != "s" and shortest > _SHORTEST_WAVE_MS:
+            note = f"{harmonics} harmonics round off waves shorter than {shortest:.0f} ms, which come out too small"
+        mean = "mean of the walls' " if len(walls) > 1 else ""
+        definition = f"{mean}{what}; derivative of a fit with {harmonics} harmonics, on which it depends"
         reference = _E_LATERAL_REFERENCE if (letter, part) == ("e", "lateral") else ""
         build.add(
             f"{letter}_{part}", f"{letter}′ {words}", values / 10.0, "cm/s", definition, used, reference, note=note
@@ -296,13 +324,15 @@ def _rings(build: _Builder, ring_draws: Mapping[str, tuple]) -> None:
     for valve, (nodes, used, assumed) in ring_draws.items():
         flags = {"approximate": True, "assumed": assumed}
         references = ("7.4–9.8 cm²", "102–116 mm") if valve == "mitral" else ("", "")
-        shape = (
-            "; a circle on the chord is assumed"
-            if assumed
-            else f"; approximate: {numbers.get(len(used), len(used))} points tell the shape poorly"
-        )
-        moments = nodes(np.array([build.ed, build.es]))
-        areas, perimeters = ring_area(moments) / 100.0, ring_perimeter(moments)
+        if assumed:
+            shape = "; a circle on the chord is assumed, and ± knows the chord alone"
+        else:
+            shape = f"; approximate: {numbers.get(len(used), len(used))} points tell the shape poorly"
+        unknown = _FOUR_POINT_SHAPE if len(used) == 4 and not assumed else {}
+
+        moments = nodes(np.array([build.ed, build.es]), _RING_NODES)
+        areas = _of_some_shape(ring_area(moments) / 100.0, unknown.get("area"))
+        perimeters = _of_some_shape(ring_perimeter(moments), unknown.get("perimeter"))
         for column, moment in enumerate(("ED", "ES")):
             low = moment.lower()
             build.add(
@@ -313,16 +343,30 @@ def _rings(build: _Builder, ring_draws: Mapping[str, tuple]) -> None:
                 f"{valve}_perimeter_{low}", f"{valve} ring perimeter at {moment}", perimeters[:, column], "mm",
                 f"sum of the ring's segments{shape}", used, references[1] if moment == "ED" else "", **flags,
             )  # fmt: skip
-        coarse = nodes(build.phases)
-        build.curve(f"{valve}_area", f"{valve} ring area", "cm²", ring_area(coarse) / 100.0, used)
-        build.curve(f"{valve}_perimeter", f"{valve} ring perimeter", "mm", ring_perimeter(coarse), used)
+        coarse = nodes(build.phases, _RING_NODES)
+        curve = _of_some_shape(ring_area(coarse) / 100.0, unknown.get("area"))
+        build.curve(f"{valve}_area", f"{valve} ring area", "cm²", curve, used)
+        curve = _of_some_shape(ring_perimeter(coarse), unknown.get("perimeter"))
+        build.curve(f"{valve}_perimeter", f"{valve} ring perimeter", "mm", curve, used)
         # a quarter of the phases: the volume is largest where it hardly changes
-        swept = swept_volume(moments[:, :1], nodes(build.fine[::4]))
+        swept = swept_volume(moments[:, :1], nodes(build.fine[::4], _RING_NODES))
+        swept = _of_some_shape(swept, unknown.get("sweep"))
         build.add(
             f"{valve}_sweep", f"{valve} annulus sweep volume", swept.max(1), "mL",
             f"largest volume between the ring's cap at ED and the current one{shape}", used, **flags,
         )  # fmt: skip
-        build.curve(f"{valve}_sweep", f"{valve} annulus sweep volume", "mL", swept_volume(moments[:, :1], coarse), used)
+        curve = _of_some_shape(swept_volume(moments[:, :1], coarse), unknown.get("sweep"))
+        build.curve(f"{valve}_sweep", f"{valve} annulus sweep volume", "mL", curve, used)
+
+
+def _of_some_shape(values: np.ndarray, sd: float | None) -> np.ndarray:
+    """Draws (1 + samples, …) of a ring's quantity, each scaled by its share of what is not known of the ring's shape:
+    normal, relative SD `sd`, the same over the beat. None: the points tell the shape."""
+    if sd is None:
+        return values
+    factors = 1 + sd * np.random.default_rng(len(values)).normal(size=len(values))
+    factors[0] = 1.0  # the fit's
+    return values * factors.reshape(-1, *[1] * (values.ndim - 1))
 
 
 def _lv_length(build: _Builder) -> None:

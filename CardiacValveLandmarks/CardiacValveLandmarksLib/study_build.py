@@ -26,6 +26,7 @@ from .landmarks import APEX, VALVE_LANDMARKS, VIEWS, LandmarkSeries
 from .measurements import EXCURSION_AXES, ExcursionAxis, build_measures
 from .motion_check import MotionCheck, check_motion, frame_ranges
 from .path_draws import PathDraws
+from .place_doubts import apex_doubts, septal_order_doubt
 from .study import Study, StudySettings, StudyView
 from .study_rings import build_rings
 from .study_views import Assigned, assign_views
@@ -33,8 +34,9 @@ from .timing_doubts import timing_doubts
 from .trajectory import Trajectory
 from .trajectory_fit import ViewPoints, fit_views
 
-#: end-diastole or end-systole of a view further than this from the others', of the beat
-_PHASE_TOLERANCE = 0.12
+#: end-diastole or end-systole of a view further than this from any other view's, of the beat. Systole is of about the
+#: same length in slow and fast beats, so that its end may differ by more
+_ED_TOLERANCE, _ES_TOLERANCE = 0.06, 0.09
 #: an apex nearer to the mitral valve than this is none, mm
 _SHORTEST_VENTRICLE_MM = 30.0
 
@@ -76,8 +78,12 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
             "No apex point: systole was told from where the apex usually lies, and then end-systole is nearer to the "
             "trigger than end-diastole. Check both, or place an apex point."
         )
+    doubts += apex_doubts(paths)
+    if np.isfinite(beat.ed):
+        at_ed = {t.landmark.number: t.evaluate(beat.ed) for t in paths.get("4CH", ())}
+        doubts += filter(None, [septal_order_doubt(at_ed)])
     doubts += coverage_doubts([t for t in trajectories if t.landmark != APEX])
-    _phase_doubts(views, paths, apex_direction, beat, doubts)
+    _phase_doubts(views, paths, apex_direction, doubts)
     least = 2 * max((t.order for t in trajectories), default=0) + 1
     count = settings.phases or max(least, *(view.n_frames for view in views))
     if count < least:
@@ -90,7 +96,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     placed = not any(one.geometry_assumed for one in assignment.views)
     toward = apex_direction if placed else None
     rings, refused, model = build_rings(draws, geometries, toward, beat.ed, settings, doubts)
-    annuli = tuple(ring.annulus(phases) for ring in rings)
+    annuli = tuple(ring.annulus(phases, settings.nodes) for ring in rings)
     axis = excursion_axis(draws, apex_direction, from_apex, beat, model, settings.excursion, doubts)
     measures, curves = build_measures(
         draws,
@@ -232,18 +238,27 @@ def _align(paths, own: dict[str, BeatPhases], settings: StudySettings, doubts: l
     return aligned
 
 
-def _phase_doubts(views, paths, apex_direction, beat: BeatPhases, doubts: list[str]) -> None:
-    """Views whose beat, after alignment, does not run with the others'."""
-    if len(views) < 2 or np.isnan(beat.ed):
-        return
-    for view in views:
-        own = _beat(paths[view.view], apex_direction)
-        for name, one, common in (("end-diastole", own.ed, beat.ed), ("end-systole", own.es, beat.es)):
-            if np.isfinite(one) and abs(phase_difference(one, common)) > _PHASE_TOLERANCE:
+def _phase_doubts(views, paths, apex_direction, doubts: list[str]) -> None:
+    """Views whose beat, after alignment, does not run with any other's."""
+    own = {view.view: _beat(paths[view.view], apex_direction) for view in views}
+    for name, tolerance, moments in (
+        ("end-diastole", _ED_TOLERANCE, {view: beat.ed for view, beat in own.items()}),
+        ("end-systole", _ES_TOLERANCE, {view: beat.es for view, beat in own.items()}),
+    ):
+        known = {view: moment for view, moment in moments.items() if np.isfinite(moment)}
+        for view in views:
+            others = [moment for other, moment in known.items() if other != view.view]
+            if view.view not in known or not others:
+                continue
+            nearest = min(others, key=lambda moment, own=known[view.view]: abs(phase_difference(own, moment)))
+            if abs(phase_difference(known[view.view], nearest)) > tolerance:
                 doubts.append(
-                    f"{view.view} ({view.name}): {name} at {100 * one:.0f} % of the beat, in all views together at "
-                    f'{100 * common:.0f} %: its series may not start at the R wave; consider alignment "ed-es".'
+                    f"{view.view} ({view.name}): {name} at {100 * known[view.view]:.0f} % of the beat, in the other "
+                    f"view nearest to it at {100 * nearest:.0f} %: its series may not start at the R wave, and what "
+                    'is measured of it comes out too small; consider alignment "ed-es".'
                 )
+                if len(known) == 2:  # which of the two it is cannot be told
+                    break
 
 
 def moved_by(trajectory: Trajectory, vector: np.ndarray | None) -> Trajectory:

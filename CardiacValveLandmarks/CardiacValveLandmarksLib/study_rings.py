@@ -11,8 +11,8 @@ from .annulus import Annulus, Refusal
 from .annulus_fit import RingModel, RingRefused, chord_circle, fit_ring
 from .geometry import SliceGeometry
 from .path_draws import PathDraws, spread
+from .place_doubts import ring_order_doubt
 from .study import StudySettings
-from .study_views import ring_order_doubt
 
 #: node 1 of the mitral ring belongs to the first of these that is there: next to the aorta, where there is a 3CH
 _MITRAL_NODE_1 = (3, 5, 1, 4, 6, 2)
@@ -24,7 +24,7 @@ _CHORD_VALVES = {"tricuspid": (9, 10, "4CH"), "aortic": (7, 8, "3CH")}
 
 @dataclass(frozen=True)
 class StudyRing:
-    """A ring before phases are chosen. draw: (P,) phases -> (1 + samples, P, N, 3) LPS mm."""
+    """A ring before phases are chosen. draw: (P,) phases, N nodes -> (1 + samples, P, N, 3) LPS mm."""
 
     valve: str
     method: str
@@ -35,11 +35,11 @@ class StudyRing:
     condition: float
     largest_gap_deg: float
     notes: tuple[str, ...]
-    draw: Callable[[np.ndarray], np.ndarray]
+    draw: Callable[[np.ndarray, int], np.ndarray]
     residual: Callable[[np.ndarray], np.ndarray]
 
-    def annulus(self, phases: np.ndarray) -> Annulus:
-        drawn = self.draw(phases)
+    def annulus(self, phases: np.ndarray, nodes: int) -> Annulus:
+        drawn = self.draw(phases, nodes)
         return Annulus(
             valve=self.valve,
             method=self.method,
@@ -80,7 +80,7 @@ def build_rings(
         elif _shortest_chord(draws, first, second, view) < _SHORTEST_CHORD_MM:
             refused.append(Refusal(valve, "its two points nearly coincide."))
         else:
-            rings.append(_chord_ring(draws, valve, first, second, view, geometries[view].normal, toward, settings))
+            rings.append(_chord_ring(draws, valve, first, second, view, geometries[view].normal, toward))
     doubts.extend(f"No {refusal.valve} ring: {refusal.reason}" for refusal in refused)
     return rings, tuple(refused), model
 
@@ -125,16 +125,16 @@ def _mitral_ring(draws: PathDraws, toward, ed: float, settings: StudySettings, d
         condition=model.condition,
         largest_gap_deg=model.largest_gap_deg,
         notes=tuple(notes),
-        draw=lambda phases: model.nodes(stacked(phases, True), settings.nodes),
+        draw=lambda phases, nodes: model.nodes(stacked(phases, True), nodes),
         residual=lambda phases: model.residual(stacked(phases, False)[0]),
     )
     return ring, model
 
 
-def _chord_ring(draws: PathDraws, valve, first, second, view, normal, toward, settings: StudySettings) -> StudyRing:
-    def draw(phases: np.ndarray) -> np.ndarray:
+def _chord_ring(draws: PathDraws, valve, first, second, view, normal, toward) -> StudyRing:
+    def draw(phases: np.ndarray, nodes: int) -> np.ndarray:
         ends = (draws.positions(n, view, phases, True) for n in (first, second))
-        return chord_circle(*ends, normal, toward, settings.nodes)
+        return chord_circle(*ends, normal, toward, nodes)
 
     return StudyRing(
         valve=valve,

@@ -256,33 +256,3 @@ def _geometry_doubts(best: Sequence[Assigned]) -> list[str]:
     if len(uids) > 1:
         doubts.append("The cines carry different study identifiers: check that they are of one examination.")
     return doubts
-
-
-#: seen from the apex, counter-clockwise: the order of basal segments 1 to 6 of the AHA (Cerqueira et al. 2002)
-RING_ORDER = (1, 3, 5, 2, 4, 6)
-_ORDER_TOLERANCE_DEG = 25.0
-
-
-def ring_order_doubt(points: Mapping[int, np.ndarray], apex_direction: np.ndarray) -> str:
-    """Plain words where mitral points do not follow each other around the ring as in a heart, else "".
-
-    points: landmark number -> (3,) LPS mm at ED. apex_direction: (3,) unit vector. Neighbours may coincide within 25°,
-    as on real patients.
-    """
-    numbers = [n for n in RING_ORDER if n in points]
-    if len(numbers) < 4:
-        return ""
-    offsets = np.array([points[n] for n in numbers])
-    offsets = offsets - offsets.mean(0)
-    e1 = offsets[0] - (offsets[0] @ apex_direction) * apex_direction
-    e2 = np.cross(apex_direction, e1)
-    angles = np.rad2deg(np.arctan2(offsets @ e2, offsets @ e1))
-    steps = (np.diff(angles, append=angles[0]) + 180.0) % 360.0 - 180.0
-    # one time around, with no step back beyond the tolerance
-    if abs(steps.sum() - 360.0) < 1.0 and steps.min() > -_ORDER_TOLERANCE_DEG:
-        return ""
-    return (
-        "The mitral points do not follow each other around the ring as they do in a heart (anterior, anteroseptal, "
-        "inferoseptal, inferior, inferolateral, anterolateral, counter-clockwise seen from the apex): views may be "
-        "swapped, landmarks interchanged, or the images mirrored."
-    )

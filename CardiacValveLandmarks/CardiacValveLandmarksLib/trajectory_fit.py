@@ -43,17 +43,23 @@ LARGEST_GAP = 0.6
 #: a longer stretch than this without a point is said, of the beat
 NOTABLE_GAP = 0.2
 MAX_ORDER = 6
+#: length of the beat that MAX_ORDER is for: a slower heart's waves take a smaller part of it, ms
+_USUAL_BEAT_MS = 1000.0
 #: paths of fewer harmonics blunt the beat: with exact points in 8 frames (1 harmonic) MAPSE of synthetic patients comes
 #: out a fifth to a third too small, e′ with 10 to 12 frames (2 harmonics) a third
 _ENOUGH_HARMONICS = 3
 
 
-def default_order(frames: int) -> int:
-    """Harmonics for so many frames: 6 from 25 on, 5 from 21, fewer where there are fewer.
+def default_order(frames: int, rr_ms: float = float("nan")) -> int:
+    """Harmonics for so many frames: 6 from 25 on, 5 from 21, fewer where there are fewer; in beats of more than a
+    second as many more as the beat is longer, at most one for three frames. rr_ms: NaN where it is unknown.
 
     More would follow noise; fewer would blunt early filling, even where the points are exact.
     """
-    return int(np.clip((frames - 1) // 4, 1, MAX_ORDER))
+    order = int(np.clip((frames - 1) // 4, 1, MAX_ORDER))
+    if order < MAX_ORDER or not rr_ms > _USUAL_BEAT_MS:
+        return order
+    return max(order, min(round(MAX_ORDER * rr_ms / _USUAL_BEAT_MS), (frames - 1) // 3))
 
 
 # For Gaussian scatter in the plane, r²/σ² is chi-squared with two degrees of freedom; these bring the Student-t
@@ -94,11 +100,14 @@ class ViewPoints:
 def fit_views(views: Sequence[ViewPoints], order: int | None = None) -> tuple[ViewFit, ...]:
     """Paths of all landmarks of an examination's views, one ViewFit a view.
 
-    order: harmonics, None: `default_order` of the frames in which a view's landmarks usually are. Views of the same
-    order inform one another. A landmark needs MIN_FRAMES points and no gap beyond LARGEST_GAP; an order the points
-    cannot carry is a ValueError.
+    order: harmonics, None: `default_order` of the frames in which a view's landmarks usually are and of the
+    median beat. Views of the same order inform one another. A landmark needs MIN_FRAMES points and no gap beyond
+    LARGEST_GAP; an order the points cannot carry is a ValueError.
     """
-    parts = [_Part.of(view, order) for view in views]
+    beats = [view.rr_ms for view in views if np.isfinite(view.rr_ms)]
+    # one for all: views of another order do not inform one another
+    rr_ms = float(np.median(beats)) if beats else float("nan")
+    parts = [_Part.of(view, order, rr_ms) for view in views]
     for chosen in sorted({part.order for part in parts}):
         together = [part for part in parts if part.order == chosen and part.indices]
         if together:
@@ -129,7 +138,7 @@ class _Part:
     result: tuple[int, _Fit] | None = None
 
     @classmethod
-    def of(cls, view: ViewPoints, order: int | None) -> _Part:
+    def of(cls, view: ViewPoints, order: int | None, rr_ms: float) -> _Part:
         count = len(view.phases)
         if order is not None and not 1 <= order <= (count - 1) // 2:
             raise ValueError(f"{view.view}: order: expected 1…{(count - 1) // 2} for {count} frames, found {order}")
@@ -144,7 +153,7 @@ class _Part:
         # where a person placed a few frames only, these say how much a path can hold
         points = view.series.present[:, part.indices].sum(0)
         held = int(np.median(points)) if points.size else count
-        part.order = order or default_order(held)
+        part.order = order or default_order(held, rr_ms)
         if points.size and part.order < _ENOUGH_HARMONICS:
             words = "1 harmonic" if part.order == 1 else f"{part.order} harmonics"
             why = f"{words} only, as stated" if order else f"points in {held} frames and so {words} only"
