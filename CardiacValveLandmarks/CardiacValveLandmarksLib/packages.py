@@ -13,7 +13,7 @@ def how_to_install(module: str, extra: str = "") -> str:
     package that has it, "": none, it is installed by itself."""
     package = module.partition(".")[0]
     name = _DISTRIBUTIONS.get(package, package)
-    outside = f'pip install "cardiac-valve-landmarks[{extra}]"' if extra else f"pip install {name}"
+    outside = f'pip install ".[{extra}]" in this project\'s folder' if extra else f"pip install {name}"
     if package in _SLICERS_OWN:
         return outside
     return f'{outside} (in Slicer\'s Python console: slicer.util.pip_install("{name}"))'

@@ -160,6 +160,25 @@ def test_usage_errors_are_exit_2(series, tmp_path):
     assert main(["detect", str(series), "-o", str(tmp_path / "x"), "--device", "cuda:9", "--engine", "onnx"]) == 2
 
 
+def test_a_new_training_must_be_asked_for(tmp_path, capsys):
+    """A mistyped folder is no run to go on with, and no reason for hours of another."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    assert main(["train", "-o", str(tmp_path / "rum")]) == 2
+    assert "--recipe" in capsys.readouterr().err and not (tmp_path / "rum").exists()
+
+
+def test_an_error_is_said_once(series, tmp_path, capsys):
+    assert main(["detect", str(series), "-o", str(tmp_path / "o"), "--model", "nonsense", "--no-pictures"]) == 4
+    assert capsys.readouterr().err.count("nonsense") == 1
+    assert main(["detect", str(series), str(series), "-o", str(tmp_path / "o"), "--model", "nonsense"]) == 4
+    assert "2 of 2 cines failed" in capsys.readouterr().err
+
+
+def test_one_cine_is_not_two_views(series, tmp_path, capsys):
+    assert main(["study", "--2ch", str(series), "--4ch", str(series), "-o", str(tmp_path / "o"), "--no-report"]) == 2
+    assert "two views" in capsys.readouterr().err
+
+
 def test_parity_with_the_published_pipeline(real_data, tmp_path, monkeypatch):
     """`cvl detect --no-tta` with the parity weights against what the published pipeline returned."""
     pytest.importorskip("torch", reason="torch is not installed")

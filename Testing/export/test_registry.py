@@ -47,7 +47,7 @@ def test_a_format_that_lacks_the_images_says_what_to_give(study, tmp_path):
 
 def test_a_missing_package_is_named_with_its_extra():
     absent = replace(format_named("vtkhdf"), modules=("no_such_package_here",))
-    assert 'pip install "cardiac-valve-landmarks[vtkhdf]"' in absent.missing(ExportOptions())
+    assert 'pip install ".[vtkhdf]"' in absent.missing(ExportOptions())
 
 
 @pytest.mark.parametrize("key", PLAIN)

@@ -136,6 +136,6 @@ def test_without_images_or_with_others_it_says_so(ran, tmp_path):
 
 def test_what_is_missing_is_named():
     absent = replace(MRB, modules=("slicer.no_such_module",))
-    assert 'pip install "cardiac-valve-landmarks[slicer]"' in absent.missing(ExportOptions())
+    assert 'pip install ".[slicer]"' in absent.missing(ExportOptions())
     assert replace(MRB, modules=("no_such_package.util",)).missing(ExportOptions())
     assert not MRB.missing(ExportOptions())

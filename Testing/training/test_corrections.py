@@ -219,6 +219,21 @@ def test_points_moved_in_a_detections_markups_are_corrections(patient, tmp_path)
         read_corrections(tmp_path / "4CH.mrk.json", folder)
 
 
+def test_a_cine_named_after_another_view_keeps_its_corrections(patient, tmp_path):
+    """Scanners' names are often wrong, and the files of a detection are called after them."""
+    folder, entries = patient
+    cine, truth = entries[1]
+    found = predicted(cine, truth)
+    result = DetectionResult(found, "4CH", 1.0, {"4CH": 1.0}, find_model("phantom-heatmap"), "test", {}, ())
+    write_json(cine, result, tmp_path / "cine_3CH.json")
+    write_markups(cine, found, tmp_path / "cine_3CH.mrk.json")
+    content = json.loads((tmp_path / "cine_3CH.mrk.json").read_text())
+    content["markups"][0]["controlPoints"][0]["position"] = cine.geometry.to_patient(truth.positions[0, 4]).tolist()
+    (tmp_path / "cine_3CH.mrk.json").write_text(json.dumps(content))
+    (one,) = read_corrections(tmp_path, folder)
+    assert one.view == "4CH" and np.argwhere(one.landmarks.provenance == Provenance.MANUAL).tolist() == [[0, 4]]
+
+
 @pytest.mark.parametrize("name", ["series_5", "scan 3", "Se-12"])
 def test_the_number_in_a_cines_name_is_no_frame(patient, tmp_path, name):
     folder, ((cine, truth), _) = patient
@@ -306,20 +321,22 @@ def test_bad_datasets_are_named(patient, tmp_path):
         corner_of(CorrectedCine(cine_of((300, 300), wide), wide, "p"))
 
 
-def test_a_saved_scene_brings_images_and_corrections(patient, tmp_path):
+@pytest.mark.parametrize("name", ["study.mrb", "mrb/study.mrb", "My Scene.mrb"])
+def test_a_saved_scene_brings_images_and_corrections(patient, tmp_path, name, monkeypatch):
     pytest.importorskip("slicer.util", reason="slicer-core is not installed")
     from CardiacValveLandmarksLib.mrml.bundle import write_bundle
 
     cine, truth = patient[1][1]
     landmarks = corrected_by_hand(cine, truth)
-    write_bundle(tmp_path / "study.mrb", [(cine, landmarks)])
-    (found,) = read_corrections(tmp_path)
+    write_bundle(tmp_path / "in" / name, [(cine, landmarks)])
+    monkeypatch.chdir(tmp_path)  # MRML works elsewhere: a path from here must be found all the same
+    (found,) = read_corrections("in")
     placed = landmarks.provenance == Provenance.MANUAL
     assert (found.landmarks.provenance == Provenance.MANUAL).sum() == placed.sum()
     np.testing.assert_allclose(found.landmarks.positions[placed], landmarks.positions[placed], atol=1e-6)
     np.testing.assert_array_equal(found.cine.frames, cine.frames)
-    (tmp_path / "study.mrb").write_bytes(b"no scene")
+    (tmp_path / "in" / name).write_bytes(b"no scene")
     folder = Path.cwd()
     with pytest.raises(InputError, match="cannot read"):
-        read_corrections(tmp_path)
+        read_corrections("in")
     assert Path.cwd() == folder

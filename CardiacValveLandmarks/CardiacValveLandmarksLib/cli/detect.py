@@ -58,13 +58,16 @@ def run(options: argparse.Namespace) -> int:
                     cine, options.model, options.view, options.engine, options.device, not options.no_tta, bar.update
                 )
         except InputError as error:  # of this cine; the others go on
+            if len(cines) == 1:
+                raise
             print(f"{name}: {error}", file=sys.stderr)
             failed.append(error)
             continue
         write_results(cine, result, folder, name, pictures=not options.no_pictures)
         _summarise(name, cine, result)
     if failed:
-        raise failed[0]
+        print(f"cvl: error: {len(failed)} of {len(cines)} cines failed; see above.", file=sys.stderr)
+        return failed[0].exit_status
     print(f"Results are in {folder}.")
     return 0
 

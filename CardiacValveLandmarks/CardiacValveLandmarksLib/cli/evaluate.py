@@ -97,7 +97,7 @@ def _synthetic(options: argparse.Namespace) -> int:
             tta=not options.no_tta,
             progress=bar.update,
         )
-    for name, value in summarise(comparison.rows()).items():
+    for name, value in summarise(comparison.rows(), options.within).items():
         print(f"{name:18} {value:.3f}" if isinstance(value, float) else f"{name:18} {value}")
     if options.output:
         _write(evaluate(comparison, within=options.within), options)

@@ -81,7 +81,9 @@ def weight_of(options: argparse.Namespace) -> float:
 def run(options: argparse.Namespace) -> int:
     missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"fine-tuning needs {' and '.join(missing)}: pip install 'cardiac-valve-landmarks[training]'.")
+        raise UsageError(
+            f"fine-tuning needs {' and '.join(missing)}: pip install '.[training]' in this project's folder."
+        )
     from ..models.catalogue import resolve_model
     from ..training.finetune import finetune, settings_class
 

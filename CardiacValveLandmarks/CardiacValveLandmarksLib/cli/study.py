@@ -83,6 +83,9 @@ def run(options: argparse.Namespace, detector=None, origin=None) -> int:
     if not options.no_report:
         require("matplotlib", "the report", "--no-report")
     stated = {v: p for v in ("2CH", "3CH", "4CH") if (p := getattr(options, f"path_{v}")) is not None}
+    for path in stated.values():
+        if sum(Path(path).resolve() == Path(other).resolve() for other in stated.values()) > 1:
+            raise UsageError(f"study: {path} was given for two views; one cine cannot be both.")
     # some formats need the images themselves: they are at hand here
     if options.folder is None and not stated:
         raise UsageError("study: give FOLDER, or the cine of a view (--4ch PATH).")

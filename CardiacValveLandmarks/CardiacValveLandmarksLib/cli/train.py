@@ -25,7 +25,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="checkpoint, settings.json, logs and the trained model"
     )
-    parser.add_argument("--recipe", metavar="NAME", help=f"what to train and how (default {_DEFAULT_RECIPE})")
+    parser.add_argument("--recipe", metavar="NAME", help="what to train and how; a run in DIR goes on with its own")
     parser.add_argument(
         "--dataset",
         action="append",
@@ -55,12 +55,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if find_spec("torch") is None:
-        raise UsageError("training needs torch: pip install 'cardiac-valve-landmarks[training]'.")
+        raise UsageError("training needs torch: pip install '.[training]' in this project's folder.")
     from ..training.loop import train
     from ..training.recipes import recipe_class
 
     folder = Path(options.output)
     kept, where, told = given_settings(options, folder)
+    if not kept and not options.recipe:
+        raise UsageError(f"{folder} holds no run to go on with. For a new one name its --recipe, or give a --config.")
     recipe = recipe_class(kept.pop("recipe", None) or options.recipe or _DEFAULT_RECIPE)
     settings = settings_of(recipe.Settings, kept, where, told, recipe.name)
     print(f"Model: {train(recipe(settings, folder), folder, progress=say)}")

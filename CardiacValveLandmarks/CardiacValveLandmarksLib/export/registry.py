@@ -161,7 +161,7 @@ def export_study(
     for format_ in chosen:
         reason = format_.missing(options) or format_.unfit(study, options)
         if reason:
-            raise InputError("study", f"what the format {format_.key} needs", reason)
+            raise InputError(f"format {format_.key}", "a study that can be written in it", reason)
     written = []
     for format_ in chosen:
         written += _write(format_, study, Path(folder) / format_.key, options)

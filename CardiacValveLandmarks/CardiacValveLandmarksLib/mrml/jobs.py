@@ -53,6 +53,8 @@ class Detected:
 
 def chosen_cines(sequences: Mapping[str, object]) -> dict[str, object]:
     """{view: sequence node} checked, in the order of `VIEWS`; views with None are left out. UsageError, InputError."""
+    if not isinstance(sequences, Mapping):
+        raise UsageError("expected {'4CH': sequence node, …}; findViews() makes it of a list of sequence nodes")
     chosen = {view: sequence for view, sequence in sequences.items() if sequence is not None}
     if not chosen:
         raise UsageError("no cine given: expected {'4CH': sequence node, …}")

@@ -20,7 +20,7 @@ def read_scene(path: str | os.PathLike) -> list[list[tuple[Cine, LandmarkSeries]
     path, scene, folder = Path(path), own_host().scene, Path.cwd()
     logic = StudyLogic(scene=scene)
     try:
-        if not path.is_file() or not scene.ReadFromMRB(str(path), True):
+        if not path.is_file() or not scene.ReadFromMRB(str(path.resolve()), True):
             raise InputError(path, "a scene saved by Slicer (.mrb)", "a file MRML cannot read", "Save it again.")
         studies = []
         for sequences in logic.studies():
@@ -31,6 +31,6 @@ def read_scene(path: str | os.PathLike) -> list[list[tuple[Cine, LandmarkSeries]
             raise InputError(path, "a scene with landmarks of this module", "none in it")
         return studies
     finally:
-        os.chdir(folder)  # MRML stays in its temporary folder, which it deletes, where a file cannot be unpacked
+        os.chdir(folder)  # MRML works in a temporary folder, and stays in it where a file cannot be unpacked
         logic.cleanup()
         scene.Clear(0)

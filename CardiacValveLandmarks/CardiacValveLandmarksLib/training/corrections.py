@@ -167,7 +167,9 @@ def read_all_corrections(
 
 
 def _read_folder(folder: Path, cines: str | os.PathLike | None) -> list[CorrectedCine]:
-    whole = next((folder / name for name in ("study.mrb", "study.json") if (folder / name).is_file()), None)
+    scenes = sorted(folder.glob("*.mrb"))
+    named = [folder / "study.mrb", folder / "mrb" / "study.mrb", *(scenes if len(scenes) == 1 else ())]
+    whole = next((path for path in (*named, folder / "study.json") if path.is_file()), None)
     if whole is not None:
         return read_corrections(whole, cines)
     files = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(_MARKUPS)]
@@ -185,7 +187,7 @@ def _corrected(path: Path, pairs: Sequence[tuple[Cine, LandmarkSeries]]) -> list
             path,
             "landmarks that a person placed or marked as absent",
             "automatic points only",
-            "Correct the landmarks in Slicer, then save the scene or export the study again.",
+            "Correct the landmarks in Slicer, then save the scene (File, Save Data) and give the .mrb.",
         )
     patient = _patient(corrected[0][0], path)
     return [CorrectedCine(cine, landmarks, patient) for cine, landmarks in corrected]

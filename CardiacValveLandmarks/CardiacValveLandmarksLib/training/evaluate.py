@@ -102,9 +102,10 @@ def detect_images(
     return sets
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, float]:
+def summarise(rows: Sequence[Row], within: float = 5.0) -> dict[str, float]:
     """Figures over all rows: error in mm of what is there and was found (mean, median, quantiles), presence right
-    (share of rows where found equals truth), share of the present that was found, view right (share of cines)."""
+    (share of rows where found equals truth), share of the present that was found, view right (share of cines), share of
+    the points of at least 0.5 confidence and of these the share that is within so many mm."""
     errors = np.array([row.error_mm for row in rows if row.truth and row.found])
     cines = {row.cine: row.recognised == (row.kind if row.kind in VIEWS else None) for row in rows}
     there = [row.found for row in rows if row.truth]
@@ -129,5 +130,5 @@ def summarise(rows: Sequence[Row]) -> dict[str, float]:
         "detected": share(there),
         "view_right": share(list(cines.values())),
         "sure_share": len(sure) / max(len(errors), 1),
-        "sure_within_5mm": share(list(sure <= 5)),
+        f"sure_within_{within:g}mm": share(list(sure <= within)),
     }

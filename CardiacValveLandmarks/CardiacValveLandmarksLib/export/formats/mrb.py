@@ -27,7 +27,7 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
 
 
 def _unfit(study: Study, options: ExportOptions) -> str:
-    return "" if options.cines or options.images else "it holds the images too; give their folder with --images"
+    return "" if options.cines or options.images else "it needs the images; give their folder with --images"
 
 
 FORMAT = Format(

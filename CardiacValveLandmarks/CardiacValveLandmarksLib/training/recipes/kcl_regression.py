@@ -78,7 +78,7 @@ class TrainingRecipe(Recipe):
     def __init__(self, settings: RegressionSettings, folder: Path) -> None:
         super().__init__(settings, folder)
         if find_spec("monai") is None:
-            raise UsageError("recipe kcl-regression needs monai: pip install 'cardiac-valve-landmarks[training]'.")
+            raise UsageError("recipe kcl-regression needs monai: pip install '.[training]' in this project's folder.")
         from ..published_augment import AugmentationRange, PublishedAugmentation
 
         names = [field.name for field in fields(AugmentationRange)]
