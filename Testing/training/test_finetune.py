@@ -152,6 +152,20 @@ def test_rehearsal_asks_for_the_answers_of_before():
     assert abs(answer_loss((before[0] + 3, before[1] - 2), before).item()) < 1e-5
 
 
+def test_the_step_kept_is_one_that_forgets_little(monkeypatch):
+    """One held-out cine says little: of two steps the one that loses what may not be lost is not the better."""
+    recipe = object.__new__(HeatmapFinetune)
+    recipe._held, recipe._check, recipe._before = "held", "check", {"held_out_mm": 2.0, "synthetic_mm": 1.5}
+
+    def cost(held: float, check: float) -> float:
+        monkeypatch.setattr(HeatmapFinetune, "_error", lambda self, net, cuts: {"held": held, "check": check}[cuts])
+        return recipe.validate(None)["cost"]
+
+    assert cost(1.73, 1.53) < cost(1.65, 1.62)  # 2 and 8 % lost
+    assert cost(1.65, 1.53) < cost(1.73, 1.50)  # within what is allowed the held-out error decides
+    assert cost(2.0, 1.5) == 1
+
+
 def test_a_missed_landmark_counts(corrected, monkeypatch):
     case = module.corrected_cases(corrected[:1])[0]
     whole = module.score("phantom-heatmap", [case])
