@@ -6,54 +6,15 @@ LV length after Xue et al., Radiology: AI 2021). LPS millimetres, cm/s, mL, phas
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from .beat_quantities import perpendicular_in_view, ring_area, ring_perimeter, swept_volume, velocity_peaks
-from .coverage import covered
-from .landmarks import APEX, VIEWS, Provenance, by_number
-from .path_draws import PathDraws, spread
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One number.
-
-    key: stable identifier, e.g. "mapse_septal". name, unit, definition: as printed.
-    value: NaN where it could not be had (`note` says why). uncertainty: one SD from the fit, same unit, or NaN.
-    landmarks: numbers of those used. provenance: label -> number of frames' points among these, e.g. {"auto": 50}.
-    reference: reference range as text with its source, "" where there is none.
-    approximate: the points tell it poorly. assumed: rests on an assumed shape.
-    """
-
-    key: str
-    name: str
-    value: float
-    uncertainty: float
-    unit: str
-    definition: str
-    landmarks: tuple[int, ...]
-    provenance: dict[str, int]
-    reference: str = ""
-    approximate: bool = False
-    assumed: bool = False
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One quantity over the beat. values, sd: (P,) at the study's phases; sd is NaN where not known."""
-
-    key: str
-    name: str
-    unit: str
-    values: np.ndarray
-    sd: np.ndarray
-    landmarks: tuple[int, ...] = ()
-
+from .landmarks import APEX, VIEWS, by_number
+from .measure_builder import FINE, Curve, Measure, MeasureBuilder
+from .path_draws import PathDraws
 
 #: best first: what the long axis gives hardly depends on six noisy points' tilt
 EXCURSION_AXES = ("long axis", "ED plane", "view line")
@@ -107,7 +68,6 @@ _CHORDS = (
 _MAPSE_REFERENCE = "15.8 ± 2.5 mm (echo, n = 1266); CMR controls about 16 mm"
 _TAPSE_REFERENCE = "17.8 ± 2.5 mm; below 16–17 mm abnormal (echo)"
 _E_LATERAL_REFERENCE = "below 8–10 cm/s abnormal, by age (echo); frames of 33–40 ms underestimate it"
-_FINE = 128
 #: nodes of the rings that are measured, however many are exported: of 32 the area is 0.6 % less than the curve's
 _RING_NODES = 96
 #: a mitral ring through four points: SD of area and volume, and of the perimeter, about the true ring's, relative. A
@@ -117,47 +77,6 @@ _FOUR_POINT_SHAPE = {"area": 0.08, "perimeter": 0.04, "sweep": 0.08}
 _SHORTEST_WAVE_MS = 150.0
 #: points nearer to one another than this coincide, mm
 _SMALLEST_MM = 1.0
-
-
-class _Builder:
-    """Collects measures and curves; `phases` from ED for the measures, the study's own for the curves."""
-
-    def __init__(self, draws: PathDraws, ed: float, es: float, phases: np.ndarray) -> None:
-        self.draws, self.ed, self.es, self.phases = draws, ed, es, phases
-        self.fine = (ed + np.arange(_FINE) / _FINE) % 1.0
-        self.es_index = round(((es - ed) % 1.0) * _FINE) % _FINE
-        self.measures: list[Measure] = []
-        self.curves: list[Curve] = []
-        self._covered = {
-            view: covered([t for (_, its), t in draws.trajectories.items() if its == view])
-            for view in {view for _, view in draws.trajectories}
-        }
-        # (number, view) -> how many of its points came from where
-        self._sources = {
-            point: {p.label: count for p in Provenance if p and (count := int((t.provenance == p).sum()))}
-            for point, t in draws.trajectories.items()
-        }
-
-    def is_covered(self, view: str, index: int) -> bool:
-        """Whether a view has points near one of the fine phases."""
-        known = self._covered[view]
-        return bool(known[round(float(self.fine[index]) * len(known)) % len(known)])
-
-    def add(self, key, name, values, unit, definition, points, reference="", *, note="", **flags) -> None:
-        """values: (1 + samples,), the fit's first. points: ((number, view), …)."""
-        counts: Counter[str] = Counter()
-        for point in points:
-            counts.update(self._sources[point])
-        numbers = tuple(dict.fromkeys(number for number, _ in points))
-        value, sd = float(values[0]), float(spread(values))
-        self.measures.append(
-            Measure(key, name, value, sd, unit, definition, numbers, dict(counts), reference, note=note, **flags)
-        )
-
-    def curve(self, key, name, unit, values, points) -> None:
-        """values: (1 + samples, P)."""
-        numbers = tuple(dict.fromkeys(number for number, _ in points))
-        self.curves.append(Curve(key, name, unit, values[0], spread(values), numbers))
 
 
 def build_measures(
@@ -177,7 +96,7 @@ def build_measures(
     """
     if not np.isfinite([ed, es]).all():
         return (), ()
-    build = _Builder(draws, ed, es, phases)
+    build = MeasureBuilder(draws, ed, es, phases)
     _excursions(build, axis, normals)
     _chords(build)
     _rings(build, ring_draws)
@@ -185,7 +104,7 @@ def build_measures(
     return tuple(build.measures), tuple(build.curves)
 
 
-def _direction(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.ndarray], number: int, view: str):
+def _direction(build: MeasureBuilder, axis: ExcursionAxis, normals: Mapping[str, np.ndarray], number: int, view: str):
     """(3,) the excursion's direction for one landmark, or None where its valve has not two points."""
     if axis.kind != "view line":
         return axis.vector
@@ -199,7 +118,7 @@ def _direction(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.nd
     return perpendicular_in_view(first, second, normals[view], axis.vector)
 
 
-def _excursions(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.ndarray]) -> None:
+def _excursions(build: MeasureBuilder, axis: ExcursionAxis, normals: Mapping[str, np.ndarray]) -> None:
     draws = build.draws
     found: dict[str, tuple] = {}
     points = [(*p, "mapse", "MAPSE", _MAPSE_REFERENCE) for p in _MITRAL_POINTS]
@@ -246,10 +165,10 @@ def _excursions(build: _Builder, axis: ExcursionAxis, normals: Mapping[str, np.n
             )  # fmt: skip
 
 
-def _peaks(build: _Builder, speed: np.ndarray, number: int, view: str) -> dict[str, tuple[np.ndarray, str]]:
+def _peaks(build: MeasureBuilder, speed: np.ndarray, number: int, view: str) -> dict[str, tuple[np.ndarray, str]]:
     """Letter -> peak (1 + samples,) mm/s of one landmark's excursion velocity (1 + samples, fine), and why it is NaN;
     empty where the beat has no room for them."""
-    if not 2 < build.es_index < _FINE - 4:
+    if not 2 < build.es_index < FINE - 4:
         return {}
     path = build.draws.trajectories[number, view]
     none = np.full(len(speed), np.nan)
@@ -268,7 +187,7 @@ def _peaks(build: _Builder, speed: np.ndarray, number: int, view: str) -> dict[s
     return found
 
 
-def _velocities(build: _Builder, part: str, words: str, walls: list[dict], used: tuple) -> None:
+def _velocities(build: MeasureBuilder, part: str, words: str, walls: list[dict], used: tuple) -> None:
     """s′, e′, a′ of a wall, or the mean of several walls' ones. walls: of `_peaks`."""
     if not all(walls):
         return
@@ -292,7 +211,7 @@ def _velocities(build: _Builder, part: str, words: str, walls: list[dict], used:
         )
 
 
-def _chords(build: _Builder) -> None:
+def _chords(build: MeasureBuilder) -> None:
     moments = np.array([build.ed, build.es])
     for key, name, first, second, view, reference in _CHORDS:
         if not (build.draws.has(first, view) and build.draws.has(second, view)):
@@ -319,7 +238,7 @@ def _chords(build: _Builder) -> None:
         build.curve(f"{key}_strain", f"{name}: strain", "%", 100 * (curve / lengths[:, :1] - 1), used)
 
 
-def _rings(build: _Builder, ring_draws: Mapping[str, tuple]) -> None:
+def _rings(build: MeasureBuilder, ring_draws: Mapping[str, tuple]) -> None:
     numbers = {4: "four", 5: "five", 6: "six"}
     for valve, (nodes, used, assumed) in ring_draws.items():
         flags = {"approximate": True, "assumed": assumed}
@@ -369,7 +288,7 @@ def _of_some_shape(values: np.ndarray, sd: float | None) -> np.ndarray:
     return values * factors.reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _lv_length(build: _Builder) -> None:
+def _lv_length(build: MeasureBuilder) -> None:
     pairs = {"2CH": (1, 2), "3CH": (3, 4), "4CH": (5, 6)}
     bases = {v: p for v, p in pairs.items() if all(build.draws.has(n, v) for n in p)}
     apexes = [view for view in VIEWS if build.draws.has(APEX.number, view)]

@@ -13,7 +13,7 @@ from .annulus import Annulus, Refusal
 from .breathhold import ViewShift
 from .geometry import SliceGeometry
 from .landmarks import LandmarkSeries
-from .measurements import Curve, Measure
+from .measure_builder import Curve, Measure
 from .motion_check import MotionCheck
 from .study_views import Candidate
 from .trajectory import Trajectory

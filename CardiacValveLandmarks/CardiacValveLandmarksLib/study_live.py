@@ -8,7 +8,8 @@ import numpy as np
 
 from .alignment import BeatPhases
 from .landmarks import LandmarkSeries
-from .measurements import Curve, Measure, build_measures
+from .measure_builder import Curve, Measure
+from .measurements import build_measures
 from .path_draws import PathDraws
 from .study import Study
 from .study_build import apex_direction_of, excursion_axis, moved_by

@@ -37,7 +37,7 @@ def add_parser(subparsers) -> None:
     add_export_options(parser, DEFAULT_FORMATS)
     group = parser.add_argument_group("study")
     group.add_argument("--spacing", type=positive, metavar="MM", help="pixel spacing of cines whose file states none")
-    group.add_argument("--order", type=int, metavar="N", help="harmonics of the paths; default: from the frame count")
+    group.add_argument("--order", type=int, metavar="N", help="harmonics of the paths; default: from frames and RR")
     group.add_argument(
         "--align", default="phase", choices=("phase", "es", "ed-es"), help="how views are brought together"
     )

@@ -33,7 +33,7 @@ from .shown_study import ShownStudy, export_entries
 from .taking_in import take_in
 
 if TYPE_CHECKING:
-    from ..measurements import Measure
+    from ..measure_builder import Measure
     from ..study import Study, StudySettings
 
 

@@ -13,7 +13,7 @@ from vtk.util import numpy_support
 from .scene import ATTRIBUTE_KIND, ROLE_STUDY, owned
 
 if TYPE_CHECKING:
-    from ..measurements import Curve, Measure
+    from ..measure_builder import Curve, Measure
     from ..study import Study
 
 KIND_MEASURES = "measures"

@@ -15,7 +15,7 @@ from .measure_nodes import show_measures, update_measures
 from .scene import in_scene
 
 if TYPE_CHECKING:
-    from ..measurements import Measure
+    from ..measure_builder import Measure
     from ..study import Study, StudySettings
     from ..study_live import LiveStudy
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..annulus import Annulus
 from ..landmarks import VALVE_COLOURS
-from ..measurements import Curve
+from ..measure_builder import Curve
 from ..study import Study, StudyView
 
 #: the lines of one panel are told apart by their dashes as well as by their labels

@@ -12,7 +12,7 @@ from .. import __version__
 from ..cine import Cine
 from ..files import atomic_open
 from ..landmarks import by_number
-from ..measurements import Measure
+from ..measure_builder import Measure
 from ..study import Study, StudyView
 from ..study_names import without_names
 from . import charts, pictures, words

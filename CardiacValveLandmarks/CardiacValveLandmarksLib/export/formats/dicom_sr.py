@@ -13,7 +13,7 @@ import numpy as np
 
 from ... import __version__
 from ...errors import InputError
-from ...measurements import Measure
+from ...measure_builder import Measure
 from ...readers.dicom_frames import PARSE_ERRORS
 from ...study import Study
 from ...study_images import find_cines

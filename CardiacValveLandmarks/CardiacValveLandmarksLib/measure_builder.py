@@ -1,0 +1,93 @@
+"""What a measure and a curve are, and collecting them from draws of the paths."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from .coverage import covered
+from .landmarks import Provenance
+from .path_draws import PathDraws, spread
+
+#: phases over the beat that measures are looked for in
+FINE = 128
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number.
+
+    key: stable identifier, e.g. "mapse_septal". name, unit, definition: as printed.
+    value: NaN where it could not be had (`note` says why). uncertainty: one SD from the fit, same unit, or NaN.
+    landmarks: numbers of those used. provenance: label -> number of frames' points among these, e.g. {"auto": 50}.
+    reference: reference range as text with its source, "" where there is none.
+    approximate: the points tell it poorly. assumed: rests on an assumed shape.
+    """
+
+    key: str
+    name: str
+    value: float
+    uncertainty: float
+    unit: str
+    definition: str
+    landmarks: tuple[int, ...]
+    provenance: dict[str, int]
+    reference: str = ""
+    approximate: bool = False
+    assumed: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over the beat. values, sd: (P,) at the study's phases; sd is NaN where not known."""
+
+    key: str
+    name: str
+    unit: str
+    values: np.ndarray
+    sd: np.ndarray
+    landmarks: tuple[int, ...] = ()
+
+
+class MeasureBuilder:
+    """Collects measures and curves; `phases` from ED for the measures, the study's own for the curves."""
+
+    def __init__(self, draws: PathDraws, ed: float, es: float, phases: np.ndarray) -> None:
+        self.draws, self.ed, self.es, self.phases = draws, ed, es, phases
+        self.fine = (ed + np.arange(FINE) / FINE) % 1.0
+        self.es_index = round(((es - ed) % 1.0) * FINE) % FINE
+        self.measures: list[Measure] = []
+        self.curves: list[Curve] = []
+        self._covered = {
+            view: covered([t for (_, its), t in draws.trajectories.items() if its == view])
+            for view in {view for _, view in draws.trajectories}
+        }
+        # (number, view) -> how many of its points came from where
+        self._sources = {
+            point: {p.label: count for p in Provenance if p and (count := int((t.provenance == p).sum()))}
+            for point, t in draws.trajectories.items()
+        }
+
+    def is_covered(self, view: str, index: int) -> bool:
+        """Whether a view has points near one of the fine phases."""
+        known = self._covered[view]
+        return bool(known[round(float(self.fine[index]) * len(known)) % len(known)])
+
+    def add(self, key, name, values, unit, definition, points, reference="", *, note="", **flags) -> None:
+        """values: (1 + samples,), the fit's first. points: ((number, view), …)."""
+        counts: Counter[str] = Counter()
+        for point in points:
+            counts.update(self._sources[point])
+        numbers = tuple(dict.fromkeys(number for number, _ in points))
+        value, sd = float(values[0]), float(spread(values))
+        self.measures.append(
+            Measure(key, name, value, sd, unit, definition, numbers, dict(counts), reference, note=note, **flags)
+        )
+
+    def curve(self, key, name, unit, values, points) -> None:
+        """values: (1 + samples, P)."""
+        numbers = tuple(dict.fromkeys(number for number, _ in points))
+        self.curves.append(Curve(key, name, unit, values[0], spread(values), numbers))
