@@ -54,15 +54,15 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
 
     seed: int = 1
     steps: int = 120
-    batch: int = 16
+    batch: int = 32
     learning_rate: float = 5e-4
     average: float = 0.98
     validate_every: int = 25
     log_every: int = 25
     checkpoint_every: int = 50
     workers: int = 0
-    shards: int = 2
-    first_shards: int = 2
+    shards: int = 4
+    first_shards: int = 4
     shard_spacing_mm: float = 1.5
     warm_up: int = 10
     corrected: float = 0.25
