@@ -14,6 +14,7 @@ import slicer
 from CardiacValveLandmarksLib.errors import InputError
 from CardiacValveLandmarksLib.export import ExportOptions, export_study, format_named
 from CardiacValveLandmarksLib.landmarks import Provenance
+from CardiacValveLandmarksLib.mrml.cine_nodes import sequence_from_cine
 from CardiacValveLandmarksLib.mrml.logic import StudyLogic
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
 from CardiacValveLandmarksLib.phantom.dicom import write_dicom
@@ -94,6 +95,29 @@ def test_the_scene_reopens_complete(app, ran):
     for one in series:
         assert one.GetTableNode().GetTable().GetColumnByName(one.GetYColumnName()) is not None
     logic.cleanup()
+
+
+def test_what_is_exported_from_slicer_can_be_worked_on(app, ran, tmp_path):
+    """Predictions, decisions and what was carried over: as in a scene that Slicer saved."""
+    heart = ran[2]
+    item = heart.items[2]
+    slicer.mrmlScene.Clear(0)
+    logic = StudyLogic(lambda cine, *_, **__: Result(item.truth, item.kind, 1.0, ()))
+    logic.detect({item.kind: sequence_from_cine(item.cine)})
+    logic.setPosition(item.kind, 3, 5, logic.landmarks(item.kind)[0][3, 4] + [0, 2.0, -1.0], spread=2)
+    logic.setAbsent(item.kind, 6, 9)
+    known = logic.correction(item.kind)
+    logic.export(tmp_path, ["mrb"], StudySettings(motion_check=False, samples=10))
+    logic.cleanup()
+    slicer.util.loadScene(str(tmp_path / "mrb" / "study.mrb"), {"clear": True})
+    again = StudyLogic(lambda cine, **options: None)
+    again.open(again.studies()[0])
+    found = again.correction(item.kind)
+    assert (found.decisions == known.decisions).all() and (found.spreads == known.spreads).all()
+    assert np.allclose(found.prediction.positions, known.prediction.positions, atol=1e-9, equal_nan=True)
+    assert (found.current.provenance == known.current.provenance).all()
+    assert (found.current.provenance == Provenance.PROPAGATED).any()
+    again.cleanup()
 
 
 def test_nobodys_name_is_in_it(ran):

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from ..cine import Cine
+from ..correction import Correction
 from ..errors import InputError, UsageError
 from ..files import make_folder, remove_leftovers, take_places
 from ..packages import how_to_install
@@ -37,6 +38,7 @@ class ExportOptions:
     guide_points: folder of an existing biv-me guide-point set whose valve rows are to be replaced.
     images: folder of the study's own images: for formats that hold them, or what their files say of the patient.
     cines: view -> its images, where they are at hand; `images` is not read for them then.
+    corrections: view -> what the model said and what a person decided, where that is known: for a scene to work on.
     """
 
     identify: bool = False
@@ -45,6 +47,7 @@ class ExportOptions:
     guide_points: str | os.PathLike | None = None
     images: str | os.PathLike | None = None
     cines: Mapping[str, Cine] = field(default_factory=dict, repr=False)
+    corrections: Mapping[str, Correction] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,24 +39,32 @@ def _placed(correction: Correction, landmarks: LandmarkSeries) -> Correction:
 
 
 def write_bundle(
-    path: str | os.PathLike, entries: Sequence[tuple[Cine, LandmarkSeries]], study: Study | None = None
+    path: str | os.PathLike,
+    entries: Sequence[tuple[Cine, LandmarkSeries]],
+    study: Study | None = None,
+    corrections: Mapping[str, Correction] | None = None,
 ) -> Path:
     """Cines, their landmarks and the study's rings, tables and plots as `.mrb`. Slicer's own scene is not touched.
 
-    entries: as for `build_study`, one a view, with the view in the landmarks. Points placed by hand stay so; those
-    carried over from them are automatic points there, for what the model had said is no longer known.
+    entries: as for `build_study`, one a view, with the view in the landmarks. corrections: view -> what they came from;
+    without it points placed by hand stay so, and those carried over from them are automatic points there, for what the
+    model had said is no longer known.
     InputError where the file cannot be written.
     """
     scene = own_host().scene
-    logic = StudyLogic(scene=scene)
+    logic, known = StudyLogic(scene=scene), corrections or {}
     try:
         detected = []
         for cine, landmarks in entries:
+            if landmarks.view in known:
+                landmarks = known[landmarks.view].prediction.replace(view=landmarks.view)
             sequence = sequence_from_cine(cine.replace(view=landmarks.view), scene)
             detected.append(Detected(Job(landmarks.view, sequence.GetID(), cine), _Known(landmarks)))
         logic.apply(detected)
         for _, landmarks in entries:
-            if (landmarks.provenance == Provenance.MANUAL).any():
+            if landmarks.view in known:
+                logic.correct(landmarks.view, lambda _, whole=known[landmarks.view]: whole)
+            elif (landmarks.provenance == Provenance.MANUAL).any():
                 logic.correct(landmarks.view, lambda correction, known=landmarks: _placed(correction, known))
         if study is not None:
             logic.showStudy(study)

@@ -356,7 +356,10 @@ class StudyLogic(DetectionLogic):
 
         InputError where the folder holds an earlier export: nothing is overwritten.
         """
-        return export_entries(self.studyInput(), folder, formats, settings)
+        entries = self.studyInput()
+        return export_entries(
+            entries, folder, formats, settings, {view: self.correction(view) for view in self.views()}
+        )
 
     # --- inside
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cine import Cine
+from ..correction import Correction
 from ..landmarks import LandmarkSeries
 from .annulus_nodes import PhaseFollower, keep_items, kept_items, phase_items, rings_browser, show_rings
 from .measure_nodes import show_measures, update_measures
@@ -76,10 +77,12 @@ def export_entries(
     folder: str | os.PathLike,
     formats: Sequence[str],
     settings: StudySettings | None = None,
+    corrections: Mapping[str, Correction] | None = None,
 ) -> list[Path]:
     """`StudyLogic.export` of what `studyInput` gave. Touches no node: may run in a worker thread.
 
-    Cines are called by their view in what is written: names of nodes and files may name a person.
+    corrections: of `StudyLogic.correction`, by view. Cines are called by their view in what is written: names of nodes
+    and files may name a person.
     """
     from ..export import ExportOptions, export_study, parse_formats
     from ..study_build import build_study
@@ -90,7 +93,8 @@ def export_entries(
     if settings is not None:
         settings = replace(settings, views={view: names.get(name, name) for view, name in settings.views.items()})
     study = build_study(entries, settings)
-    return export_study(study, folder, chosen, ExportOptions(cines=cines_of(study, [cine for cine, _ in entries])))
+    cines = cines_of(study, [cine for cine, _ in entries])
+    return export_study(study, folder, chosen, ExportOptions(cines=cines, corrections=corrections or {}))
 
 
 def _nameless(

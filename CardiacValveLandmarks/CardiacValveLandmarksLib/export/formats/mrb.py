@@ -23,7 +23,7 @@ def _write(study: Study, folder: Path, options: ExportOptions) -> None:
             blank = dict.fromkeys(("source", "study_uid", "frame_of_reference_uid", "patient_key"), "")
             cine = cine.replace(files=(), attributes={}, **blank)
         entries.append((cine.replace(name=view.name), view.landmarks.replace(view=view.view)))
-    write_bundle(folder / FILE, entries, study)
+    write_bundle(folder / FILE, entries, study, options.corrections)
 
 
 def _unfit(study: Study, options: ExportOptions) -> str:
@@ -36,7 +36,7 @@ FORMAT = Format(
     write=_write,
     notes=(
         "Slicer shows positions in RAS: the first two coordinates have the other sign than in the other formats.",
-        "Points carried over from corrected frames are automatic points in the scene.",
+        "Exported outside Slicer, points carried over from corrected frames are automatic points in the scene.",
     ),
     unfit=_unfit,
     # not `slicer` alone: another package of that name exists
