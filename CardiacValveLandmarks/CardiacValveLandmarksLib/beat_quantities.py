@@ -44,14 +44,15 @@ def _dots(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.einsum("...ni,...ni->...", *np.broadcast_arrays(p, q))
 
 
-#: less than this part of the other diastolic wave is none, but the ripple of a plateau: of the first, of the second
-_LEAST_EARLY, _LEAST_LATE = 0.25, 0.15
+#: a second diastolic wave of less than this part of the first is none, but the ripple of a plateau. A first one of less
+#: than that part of the second may be: or weak early filling, which looks alike
+_LEAST_LATE, _WEAK_EARLY = 0.15, 0.25
 
 
 @dataclass(frozen=True)
 class DiastolicPeaks:
     """s, e, a: (S,) mm/s, positive; a is NaN where it does not stand apart from e, which is the one wave then.
-    s_at, e_at, a_at: (S,) the phases' indices of the peaks."""
+    s_at, e_at, a_at: (S,) the phases' indices of the peaks. weak: (S,) bool, e is so small that it may be no wave."""
 
     s: np.ndarray
     e: np.ndarray
@@ -59,14 +60,16 @@ class DiastolicPeaks:
     s_at: np.ndarray
     e_at: np.ndarray
     a_at: np.ndarray
+    weak: np.ndarray
 
 
-def velocity_peaks(velocity: np.ndarray, es: int) -> DiastolicPeaks:
+def velocity_peaks(velocity: np.ndarray, es: int, fused: bool = False) -> DiastolicPeaks:
     """Peaks of an excursion's velocity: systole, then the two diastolic in time order.
 
     velocity: (S, P) mm/s towards the apex, P phases from end-diastole. es: index of end-systole, 2 < es < P - 4.
+    fused: in so short a diastole both waves run together, and a first one that is weak beside the second is none.
     The two diastolic waves are divided at the slowest recoil in the middle half of diastole. Where there is one wave
-    (atrial fibrillation, a fast heart) it is e, whichever side of there it lies on.
+    it is e, whichever side of there it lies on.
     """
     length = velocity.shape[1] - es
     low, high = es + length // 4, es + (3 * length) // 4
@@ -81,7 +84,10 @@ def velocity_peaks(velocity: np.ndarray, es: int) -> DiastolicPeaks:
     apart = (late > 0) & (late - np.maximum(slowest, 0) > 0.1 * late) & (np.argmax(late_curve, axis=1) > divide)
     # so does the first: what still rises where they are divided is the foot of the second, the only one there is
     apart &= np.argmax(early_curve, axis=1) < divide
-    apart &= (early >= _LEAST_EARLY * late) & (late >= _LEAST_LATE * early)
+    weak = early < _WEAK_EARLY * late
+    apart &= late >= _LEAST_LATE * early
+    if fused:
+        apart &= ~weak
     early_at, late_at = np.argmax(early_curve, axis=1), np.argmax(late_curve, axis=1)
     return DiastolicPeaks(
         velocity[:, :es].max(1),
@@ -90,6 +96,7 @@ def velocity_peaks(velocity: np.ndarray, es: int) -> DiastolicPeaks:
         np.argmax(velocity[:, :es], axis=1),
         np.where(apart | (early >= late), early_at, late_at),
         late_at,
+        weak & apart,
     )
 
 

@@ -75,6 +75,8 @@ _RING_NODES = 96
 _FOUR_POINT_SHAPE = {"area": 0.08, "perimeter": 0.04, "sweep": 0.08}
 #: a fit rounds off waves shorter than a period of its highest harmonic; where that is longer than this, it is said, ms
 _SHORTEST_WAVE_MS = 150.0
+#: in a shorter diastole early and atrial filling run together, as they do from about 100 beats a minute on, ms
+_FUSED_MS = 300.0
 #: points nearer to one another than this coincide, mm
 _SMALLEST_MM = 1.0
 
@@ -176,12 +178,15 @@ def _peaks(build: MeasureBuilder, speed: np.ndarray, number: int, view: str) -> 
         return dict.fromkeys("sea", (none, "a path of one harmonic has no such waves: too few frames"))
     if not np.isfinite(speed[0]).all():
         return dict.fromkeys("sea", (none, "the RR of the view is unknown"))
-    peaks, found = velocity_peaks(speed, build.es_index), {}
+    diastole = (1 - build.es_index / FINE) * path.rr_ms
+    peaks, found = velocity_peaks(speed, build.es_index, diastole < _FUSED_MS), {}
     for letter, values, at in (("s", peaks.s, peaks.s_at), ("e", peaks.e, peaks.e_at), ("a", peaks.a, peaks.a_at)):
         if np.isnan(values[0]):
             found[letter] = values, "the second diastolic wave does not stand apart from the first"
         elif not build.is_covered(view, int(at[0])):
             found[letter] = none, "the view has no points where this wave would be"
+        elif letter != "s" and peaks.weak[0]:
+            found[letter] = values, "the first diastolic wave is weak beside the second; of one wave alone that is e′"
         else:
             found[letter] = values, ""
     return found

@@ -31,7 +31,7 @@ class Trajectory:
     landmark, view: whose path, seen where.
     coefficients: (2 order + 1, 3) LPS mm, of `harmonic_basis` over the view's own phase.
     order: number of harmonics. order_given: the user stated the order (else it was chosen from the
-        number of frames).
+        number of frames and the RR).
     rr_ms: the view's own RR, NaN where unknown (velocities are NaN then).
     covariance: (2 order + 1, 2 order + 1), unitless: times `noise_covariance` it is the coefficients' covariance.
     noise_covariance: (3, 3) mm², scatter of one fully trusted automatic point about the path.

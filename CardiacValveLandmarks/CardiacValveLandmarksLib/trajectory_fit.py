@@ -104,10 +104,9 @@ def fit_views(views: Sequence[ViewPoints], order: int | None = None) -> tuple[Vi
     median beat. Views of the same order inform one another. A landmark needs MIN_FRAMES points and no gap beyond
     LARGEST_GAP; an order the points cannot carry is a ValueError.
     """
-    beats = [view.rr_ms for view in views if np.isfinite(view.rr_ms)]
-    # one for all: views of another order do not inform one another
-    rr_ms = float(np.median(beats)) if beats else float("nan")
-    parts = [_Part.of(view, order, rr_ms) for view in views]
+    parts = [_Part.of(view, order) for view in views]
+    if order is None:
+        _more_for_slow_hearts(parts)
     for chosen in sorted({part.order for part in parts}):
         together = [part for part in parts if part.order == chosen and part.indices]
         if together:
@@ -129,16 +128,18 @@ def fit_cine(cine: Cine, series: LandmarkSeries, view: str, order: int | None = 
 
 @dataclass
 class _Part:
-    """One view's share of a fit. indices: of the landmarks that have a path. result: (first row, the whole fit)."""
+    """One view's share of a fit. indices: of the landmarks that have a path. held: frames in which they usually are.
+    result: (first row, the whole fit)."""
 
     view: ViewPoints
     order: int
     indices: list[int]
     doubts: list[str]
+    held: int = 0
     result: tuple[int, _Fit] | None = None
 
     @classmethod
-    def of(cls, view: ViewPoints, order: int | None, rr_ms: float) -> _Part:
+    def of(cls, view: ViewPoints, order: int | None) -> _Part:
         count = len(view.phases)
         if order is not None and not 1 <= order <= (count - 1) // 2:
             raise ValueError(f"{view.view}: order: expected 1…{(count - 1) // 2} for {count} frames, found {order}")
@@ -153,7 +154,7 @@ class _Part:
         # where a person placed a few frames only, these say how much a path can hold
         points = view.series.present[:, part.indices].sum(0)
         held = int(np.median(points)) if points.size else count
-        part.order = order or default_order(held, rr_ms)
+        part.held, part.order = held, order or default_order(held)
         if points.size and part.order < _ENOUGH_HARMONICS:
             words = "1 harmonic" if part.order == 1 else f"{part.order} harmonics"
             why = f"{words} only, as stated" if order else f"points in {held} frames and so {words} only"
@@ -223,6 +224,16 @@ class _Part:
                 )
             )
         return ViewFit(tuple(trajectories), tuple(self.doubts))
+
+
+def _more_for_slow_hearts(parts: Sequence[_Part]) -> None:
+    """The same harmonics for all views that have the most: views of another order do not inform one another."""
+    most = [part for part in parts if part.order == MAX_ORDER]
+    beats = [part.view.rr_ms for part in parts if np.isfinite(part.view.rr_ms)]
+    if most and beats:
+        order = default_order(min(part.held for part in most), float(np.median(beats)))
+        for part in most:
+            part.order = order
 
 
 @dataclass(frozen=True)
@@ -337,5 +348,6 @@ def order_text(trajectories: Sequence[Trajectory]) -> str:
     parts = {}
     for t in trajectories:
         how = "given" if t.order_given else f"chosen from {len(t.phases)} frames"
+        how += " and the slow beat" if t.order > MAX_ORDER and not t.order_given else ""
         parts.setdefault(t.view, f"{t.view}: {t.order} harmonics ({how})")
     return "; ".join(parts.values())

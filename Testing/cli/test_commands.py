@@ -156,6 +156,7 @@ def test_usage_errors_are_exit_2(series, tmp_path):
     assert main(["detect", str(series), "-o", str(tmp_path), "--view", "5CH"]) == 2
     assert main(["nonsense"]) == 2
     assert main(["detect", str(series), "-o", ""]) == 2  # not the working folder
+    assert main(["detect", str(series), "--output="]) == 2
     assert main(["phantom", "-o", str(tmp_path), "--views", "9CH"]) == 2
     assert main(["detect", str(series), "-o", str(tmp_path / "x"), "--device", "cuda:9", "--engine", "onnx"]) == 2
 

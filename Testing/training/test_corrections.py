@@ -9,7 +9,7 @@ from CardiacValveLandmarksLib.cine import Cine
 from CardiacValveLandmarksLib.correction import Correction
 from CardiacValveLandmarksLib.detection.files import write_json, write_markups
 from CardiacValveLandmarksLib.detection.result import DetectionResult
-from CardiacValveLandmarksLib.errors import InputError
+from CardiacValveLandmarksLib.errors import InputError, UsageError
 from CardiacValveLandmarksLib.landmarks import LANDMARKS, LandmarkSeries, Provenance, view_mask
 from CardiacValveLandmarksLib.models.catalogue import find_model
 from CardiacValveLandmarksLib.nifti_writer import write_nifti
@@ -340,3 +340,29 @@ def test_a_saved_scene_brings_images_and_corrections(patient, tmp_path, name, mo
     with pytest.raises(InputError, match="cannot read"):
         read_corrections("in")
     assert Path.cwd() == folder
+
+
+def test_corrections_are_found_beside_what_nobody_corrected(patient, study_file, tmp_path):
+    """`cvl study` leaves mrb/study.mrb and study.json in one folder."""
+    pytest.importorskip("slicer.util", reason="slicer-core is not installed")
+    from CardiacValveLandmarksLib.mrml.bundle import write_bundle
+
+    folder, entries = patient
+    cine, truth = entries[1]
+    write_bundle(tmp_path / "mrb" / "study.mrb", [(cine, predicted(cine, truth))])
+    assert read_corrections(tmp_path, folder)
+    write_bundle(tmp_path / "corrected.mrb", [(cine, corrected_by_hand(cine, truth))])
+    with pytest.raises(InputError, match=r"study\.json and in corrected\.mrb"):
+        read_corrections(tmp_path, folder)
+    (tmp_path / "study.json").unlink()
+    assert [one.view for one in read_corrections(tmp_path)] == ["4CH"]
+
+
+def test_without_slicer_a_scene_is_no_fault_of_ours(patient, study_file, tmp_path, monkeypatch):
+    folder, _ = patient
+    monkeypatch.setattr("CardiacValveLandmarksLib.training.corrections.has_package", lambda name: False)
+    (tmp_path / "a.mrb").write_bytes(b"a scene")
+    assert read_corrections(tmp_path, folder)  # study_file lies there
+    study_file.unlink()
+    with pytest.raises(UsageError, match="pip install"):
+        read_corrections(tmp_path, folder)

@@ -105,3 +105,28 @@ def test_what_lay_over_the_image_before_comes_back(study, host, slice_views, map
     assert foreground("4CH")[0] is not own
     study.ui.overlaySelector.setCurrentIndex(0)
     assert foreground("4CH") == (own, 0.25)
+
+
+def test_what_the_user_puts_over_the_image_meanwhile_stays(study, host, slice_views, maps):
+    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "own")
+    composite = slice_views["4CH"].logic.GetSliceCompositeNode()
+    study.review.select("4CH", 5)
+    study.ui.overlaySelector.setCurrentIndex(1)
+    assert host.process(30, until=lambda: study.overlay.shown is not None)
+    composite.SetForegroundVolumeID(own.GetID())
+    composite.SetForegroundOpacity(0.4)
+    study.ui.overlaySelector.setCurrentIndex(0)
+    assert foreground("4CH") == (own, 0.4)
+
+
+def test_no_overlay_while_the_module_is_left(study, host, slice_views, maps):
+    study.review.select("4CH", 5)
+    study.ui.overlaySelector.setCurrentIndex(1)
+    assert host.process(30, until=lambda: study.overlay.shown is not None)
+    study.exit()
+    assert foreground("4CH")[0] is None
+    study.proxy("4CH")
+    host.process(0.4)
+    assert study.overlay.shown is None and foreground("4CH")[0] is None
+    study.enter()
+    assert host.process(30, until=lambda: study.overlay.shown is not None)

@@ -84,3 +84,27 @@ def test_only_what_was_put_there_is_taken_out(study, slice_views, cines):
         getattr(study.ui, f"viewSelector{view}").setCurrentNode(None)
     study.study.show_in_views()
     assert backgrounds(slice_views) == {"2CH": None, "3CH": proxy.GetID(), "4CH": study.proxy("4CH").GetID()}
+
+
+def test_a_detection_that_ends_elsewhere_leaves_the_layout_alone(selected, host, detector, monkeypatch):
+    manager = host.application.layout_manager = LayoutManager(ONE_UP)
+    shows = count_shows(monkeypatch)
+    detector.delay = 0.02
+    selected.ui.detectButton.click()
+    selected.exit()
+    assert host.process(60, until=lambda: not selected.busy) and selected.views() == list(VIEWS)
+    assert shows == [] and manager.changes == 0
+    selected.enter()
+    assert len(shows) == 1 and manager.layout == FOUR_UP
+
+
+def test_nothing_is_shown_of_a_scene_that_was_closed(study, host, tmp_path, monkeypatch):
+    path = tmp_path / "scene.mrb"
+    assert slicer.util.saveScene(str(path))
+    study.exit()
+    slicer.util.loadScene(str(path))
+    manager = host.application.layout_manager = LayoutManager(ONE_UP)
+    slicer.mrmlScene.Clear(0)
+    host.process(0.1)
+    study.enter()
+    assert manager.changes == 0

@@ -56,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         parser = build_parser()
-        if "" in arguments:  # an unset variable of a script: as a path it would be the working folder
-            parser.error("an argument is empty")
+        # an unset variable of a script: as a path it would be the working folder
+        if empty := [text for text in arguments if not text or (text.startswith("--") and text.endswith("="))]:
+            parser.error(f"{empty[0] or 'an argument'} is empty")
         options = parser.parse_args(arguments)
     except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
         return int(stop.code or 0)

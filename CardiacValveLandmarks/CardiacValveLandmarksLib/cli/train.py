@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
     folder = Path(options.output)
     kept, where, told = given_settings(options, folder)
-    if not kept and not options.recipe:
+    if not (kept or options.recipe or options.config):
         raise UsageError(f"{folder} holds no run to go on with. For a new one name its --recipe, or give a --config.")
     recipe = recipe_class(kept.pop("recipe", None) or options.recipe or _DEFAULT_RECIPE)
     settings = settings_of(recipe.Settings, kept, where, told, recipe.name)

@@ -35,7 +35,7 @@ def describe(study: Study, identify: bool) -> dict[str, Any]:
     """The study's frame of reference, timing, rings, provenance, doubts and assumptions as JSON types."""
     counts = Counter(Provenance(int(value)).label for t in study.trajectories for value in t.provenance)
     orders = {
-        t.view: {"harmonics": t.order, "chosen_by": "user" if t.order_given else "number of frames"}
+        t.view: {"harmonics": t.order, "chosen_by": "user" if t.order_given else "number of frames and RR"}
         for t in study.trajectories
     }
     views = []

@@ -89,6 +89,8 @@ def export_entries(
     from ..study_images import cines_of
 
     chosen, _ = parse_formats(",".join(formats), ExportOptions())
+    if settings is not None and settings.views:  # views stated anew: what a person did was done to others
+        corrections = None
     names, entries = _nameless(entries)
     if settings is not None:
         settings = replace(settings, views={view: names.get(name, name) for view, name in settings.views.items()})

@@ -17,9 +17,11 @@ import numpy as np
 
 from ..cine import Cine
 from ..detection.files import read_landmarks, stated_geometry
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..geometry import SliceGeometry
 from ..landmarks import N_LANDMARKS, LandmarkSeries, Provenance, view_mask
+from ..models.weights import has_package
+from ..packages import how_to_install
 from ..readers import place_of, scan
 from ..study import StudyView
 from ..study_images import cine_of
@@ -135,9 +137,7 @@ def read_corrections(path: str | os.PathLike, cines: str | os.PathLike | None = 
 
         return read_corrections_npz(path)
     if path.suffix == ".mrb":
-        from ..mrml.saved_scene import read_scene
-
-        return _corrected(path, [(cine, marks) for study in read_scene(path) for cine, marks in study])
+        return _corrected(path, _pairs_of_scene(path))
     if path.suffix != ".json":
         raise InputError(path, _EXPECTED, f"a {path.suffix or 'nameless'} file")
     if path.name.endswith(_MARKUPS):
@@ -167,16 +167,36 @@ def read_all_corrections(
 
 
 def _read_folder(folder: Path, cines: str | os.PathLike | None) -> list[CorrectedCine]:
-    scenes = sorted(folder.glob("*.mrb"))
-    named = [folder / "study.mrb", folder / "mrb" / "study.mrb", *(scenes if len(scenes) == 1 else ())]
-    whole = next((path for path in (*named, folder / "study.json") if path.is_file()), None)
-    if whole is not None:
-        return read_corrections(whole, cines)
-    files = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(_MARKUPS)]
-    if not files:
+    """The corrections in a folder, in whichever of its files they are; InputError where two have some, or none has."""
+    scenes = [*sorted(folder.glob("*.mrb")), *folder.glob("mrb/study.mrb")]
+    study, detections = folder / "study.json", sorted(folder.glob("*.json"))
+    detections = [path for path in detections if path != study and not path.name.endswith(_MARKUPS)]
+    if not (scenes or detections or study.is_file()):
         raise InputError(folder, _EXPECTED, "none of these in it")
-    pairs = [pair for path in files for pair in _pairs_of_json(path, cines)]
-    return _corrected(folder, pairs)
+    if study.is_file():
+        place, pairs = study, _pairs_of_json(study, cines)
+    else:
+        place, pairs = folder, [pair for path in detections for pair in _pairs_of_json(path, cines)]
+    corrected = {place: pairs} if _any_corrected(pairs) else {}
+    if scenes and not (corrected and not has_package("slicer.util")):
+        read = {path: _pairs_of_scene(path) for path in scenes}
+        corrected |= {path: pairs for path, pairs in read.items() if _any_corrected(pairs)}
+    if len(corrected) > 1:
+        names = " and in ".join(path.name for path in corrected)
+        raise InputError(folder, "corrections in one file", f"some in {names}", "Name the one.")
+    return _corrected(*next(iter(corrected.items()), (place, [])))
+
+
+def _any_corrected(pairs: Sequence[tuple[Cine, LandmarkSeries]]) -> bool:
+    return any(is_corrected(landmarks) for _, landmarks in pairs)
+
+
+def _pairs_of_scene(path: Path) -> list[tuple[Cine, LandmarkSeries]]:
+    if not has_package("slicer.util"):
+        raise UsageError(f"{path}: a scene is read in Slicer, or with {how_to_install('slicer', 'slicer')}.")
+    from ..mrml.saved_scene import read_scene
+
+    return [(cine, landmarks) for study in read_scene(path) for cine, landmarks in study]
 
 
 def _corrected(path: Path, pairs: Sequence[tuple[Cine, LandmarkSeries]]) -> list[CorrectedCine]:

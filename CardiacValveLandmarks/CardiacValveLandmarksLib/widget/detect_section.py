@@ -37,7 +37,7 @@ class DetectSection:
         def done(detected):
             yield from logic.applyInPieces(detected, keepManual=keep)
             self._found = detected
-            panel.study.show_in_views()
+            panel.show_opened(anew=True)
             told = [
                 _("{view}: {count} landmarks in {frames} frames").format(
                     view=one.job.view,

@@ -46,6 +46,8 @@ class Overlay:
         self._maps: tuple = ()
         # what lay over the image before, and how opaque
         self._before: tuple[str | None, float] = None, 0.0
+        # the ID of the overlay's node that was shown last
+        self._node: str | None = None
         #: what the overlay in the slice view is of, None: there is none
         self.shown: tuple | None = None
 
@@ -64,15 +66,21 @@ class Overlay:
         if wanted == self.shown:
             return
         if self.shown is not None:
-            before, opacity = self._before
-            if before is not None and slicer.mrmlScene.GetNodeByID(before) is None:
-                before, opacity = None, 0.0
-            show_foreground(self.shown[1], before, opacity)
+            self._uncover(self.shown[1])
             self.shown = None
         if wanted is None:
             self._soon.stop()
         elif not self._panel.review.playing:
             self._soon.start()
+
+    def _uncover(self, view: str) -> None:
+        """What lay over a view's image before, unless the user has put something else there meanwhile."""
+        if foreground(view)[0] != self._node:
+            return
+        before, opacity = self._before
+        if before is not None and slicer.mrmlScene.GetNodeByID(before) is None:
+            before, opacity = None, 0.0
+        show_foreground(view, before, opacity)
 
     def release(self) -> None:
         """No overlay any more, and none in the making."""
@@ -84,7 +92,7 @@ class Overlay:
     def _wanted(self) -> tuple | None:
         """(kind, view, frame, landmark number, model)."""
         panel = self._panel
-        if not self.kind or panel.parameters is None or panel.review.selected is None:
+        if not (self.kind and panel.entered) or panel.parameters is None or panel.review.selected is None:
             return None
         view, number = panel.review.selected
         if view not in panel.browsing.views:
@@ -120,9 +128,10 @@ class Overlay:
             name = _("{kind} of {landmark}, {view}").format(kind=words, landmark=by_number(number).name, view=view)
             node = show_overlay(sequence, values, name)
             before = foreground(view)
-            if before[0] != node.GetID():
+            self._node = node.GetID()
+            if before[0] != self._node:
                 self._before = before
-            show_foreground(view, node.GetID(), _OPACITY)
+            show_foreground(view, self._node, _OPACITY)
             self.shown = wanted
 
         def ended(outcome: str, error: Exception | None) -> None:

@@ -34,8 +34,8 @@ class Panel:
     """The module's panel in a scripted module widget.
 
     `busy`: what runs in the worker, in words, "" when nothing does; `cancellable`: whether it can be cancelled.
-    `parameters`: the choices, None while the scene is closed. The sections read these and the logic; `refresh` brings
-    all of them up to date.
+    `entered`: whether the module is open. `parameters`: the choices, None while the scene is closed. The sections read
+    these and the logic; `refresh` brings all of them up to date.
     """
 
     def __init__(self, module_widget, logic) -> None:
@@ -48,9 +48,9 @@ class Panel:
         self._opened: dict[str, str] | None = None
         # what is selected cannot be opened: the logic still has the study before
         self._refused = False
-        self._entered, self._held = False, False
+        self.entered, self._held = False, False
         # what is open was not yet put into the slice views; it came with a scene, which may have views of its own
-        self._unshown, self._imported = False, False
+        self._unshown, self._imported, self._importing = False, False, False
         self._next: tuple | None = None
         self.widget = slicer.util.loadUI(module_widget.resourcePath("UI/CardiacValveLandmarks.ui"))
         module_widget.layout.addWidget(self.widget)
@@ -86,16 +86,17 @@ class Panel:
 
     def enter(self) -> None:
         """The module is opened."""
-        self._entered = True
+        self.entered = True
         self.model.fill()
         self._tie()
-        self._show_opened()
+        self.show_opened()
         self.review.shortcuts.enable()
 
     def exit(self) -> None:
         """The module is left. A task under way goes on, and its result is taken into the scene."""
-        self._entered = False
+        self.entered = False
         self.review.leave()
+        self.overlay.look_again()
         self.review.shortcuts.disable()
         self._disconnect()
 
@@ -125,7 +126,7 @@ class Panel:
             self._parameters_tags = [node.AddObserver(event, lambda *_: self.choices_changed()) for event in events]
         for selector in self.study.selectors.values():
             selector.setMRMLScene(slicer.mrmlScene)
-        if self._entered and self._gui_tag is None:
+        if self.entered and self._gui_tag is None:
             # not connectGui, which in Slicer gives no tag to disconnect by
             if node not in _tied:
                 _tied.append(node)
@@ -157,12 +158,14 @@ class Panel:
         self.browsing.release()
         self._untie()
         self._opened = None
+        self._unshown = self._imported = False
 
     def _scene_changed(self, imported: bool = False) -> None:
-        self._imported = imported
+        self._imported = self._importing = imported
         self._untie()  # new parameters set what the scene leaves unset
         self._tie()
-        self._imported = self._unshown
+        self._importing = False
+        self._imported &= self._unshown
 
     def _node_came_or_went(self):
         """An observer that looks again at what can be selected when a sequence was added or removed."""
@@ -192,19 +195,23 @@ class Panel:
         if opened == self._opened:
             return
         self._opened = opened
+        self._imported &= self._importing
         self.browsing.release()
         self.measures.forget()
         self._refused = bool(chosen) and not self.attempt(lambda: self._open(chosen), False)
         if chosen and not self._refused:
             if self.logic.messages:
                 self.say("\n".join(self.logic.messages), "doubt")
-            self._unshown = True
-            self._show_opened()
+            self.show_opened(anew=True)
         self._views_changed()
 
-    def _show_opened(self) -> None:
-        """The study into the slice views, once, while the module is open: they are not the module's alone."""
-        if not (self._unshown and self._entered):
+    def show_opened(self, anew: bool = False) -> None:
+        """The study into the slice views, once, while the module is open: they are not the module's alone.
+
+        anew: there is something new to show; while the module is not open it waits.
+        """
+        self._unshown |= anew
+        if not (self._unshown and self.entered):
             return
         brought = self._imported and self.study.is_in_views()
         self._unshown = self._imported = False
