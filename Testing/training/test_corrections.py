@@ -195,13 +195,18 @@ def test_a_detection_with_corrections_is_read_too(patient, tmp_path):
         read_corrections(tmp_path / "4CH.json", folder)
 
 
+def as_detected(cine, found, folder, name):
+    """The files that `cvl detect` writes of these landmarks."""
+    result = DetectionResult(found, found.view, 1.0, {found.view: 1.0}, find_model("phantom-heatmap"), "test", {}, ())
+    write_json(cine, result, folder / f"{name}.json")
+    write_markups(cine, found, folder / f"{name}.mrk.json")
+
+
 def test_points_moved_in_a_detections_markups_are_corrections(patient, tmp_path):
     folder, entries = patient
     cine, truth = entries[1]
     found = predicted(cine, truth)
-    result = DetectionResult(found, "4CH", 1.0, {"4CH": 1.0}, find_model("phantom-heatmap"), "test", {}, ())
-    write_json(cine, result, tmp_path / "4CH.json")
-    write_markups(cine, found, tmp_path / "4CH.mrk.json")
+    as_detected(cine, found, tmp_path, "4CH")
     with pytest.raises(InputError, match="automatic points only"):
         read_corrections(tmp_path, folder)
     content = json.loads((tmp_path / "4CH.mrk.json").read_text())
@@ -224,9 +229,7 @@ def test_a_cine_named_after_another_view_keeps_its_corrections(patient, tmp_path
     folder, entries = patient
     cine, truth = entries[1]
     found = predicted(cine, truth)
-    result = DetectionResult(found, "4CH", 1.0, {"4CH": 1.0}, find_model("phantom-heatmap"), "test", {}, ())
-    write_json(cine, result, tmp_path / "cine_3CH.json")
-    write_markups(cine, found, tmp_path / "cine_3CH.mrk.json")
+    as_detected(cine, found, tmp_path, "cine_3CH")
     content = json.loads((tmp_path / "cine_3CH.mrk.json").read_text())
     content["markups"][0]["controlPoints"][0]["position"] = cine.geometry.to_patient(truth.positions[0, 4]).tolist()
     (tmp_path / "cine_3CH.mrk.json").write_text(json.dumps(content))
@@ -238,9 +241,7 @@ def test_a_cine_named_after_another_view_keeps_its_corrections(patient, tmp_path
 def test_the_number_in_a_cines_name_is_no_frame(patient, tmp_path, name):
     folder, ((cine, truth), _) = patient
     found = predicted(cine, truth)
-    result = DetectionResult(found, "2CH", 1.0, {"2CH": 1.0}, find_model("phantom-heatmap"), "test", {}, ())
-    write_json(cine, result, tmp_path / f"{name}.json")
-    write_markups(cine, found, tmp_path / f"{name}.mrk.json")
+    as_detected(cine, found, tmp_path, name)
     with pytest.raises(InputError, match="automatic points only"):
         read_corrections(tmp_path / f"{name}.json", folder)
 
