@@ -328,17 +328,20 @@ def test_the_command_line(few, tmp_path, capsys):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+_BUILT_IN = ("--recipe", "synthetic-heatmap")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
         (["--recipe", "other"], 2, "expected one of synthetic-heatmap, kcl-regression"),
         (["--recipe", "kcl-regression"], 2, "no training data"),
         (["--recipe", "kcl-regression", "--dataset", "missing.npz"], 3, "missing.npz"),
-        (["--set", "colour=1"], 2, "colour"),
-        (["--set", "sigma=wide"], 2, "sigma of type float; found 'wide'"),
+        ([*_BUILT_IN, "--set", "colour=1"], 2, "colour"),
+        ([*_BUILT_IN, "--set", "sigma=wide"], 2, "sigma of type float; found 'wide'"),
         (["--set", "steps"], 2, "NAME=VALUE"),
         (["--config", "missing.json"], 3, "missing.json"),
-        (["--device", "cuda:7"], 2, "cuda:7"),
+        ([*_BUILT_IN, "--device", "cuda:7"], 2, "cuda:7"),
     ],
 )
 def test_what_is_wrong_with_a_command_is_said(tmp_path, capsys, arguments, status, message):

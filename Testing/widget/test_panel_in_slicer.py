@@ -31,7 +31,7 @@ def test_a_reloaded_panel_works_at_once(host):
     first.parent.isEntered = lambda: False
     second = type(first)(first.parent)
     second.setup()
-    assert not second.panel._entered
+    assert not second.panel.entered
     second.cleanup()
 
 
