@@ -54,8 +54,9 @@ def corrected():
 def shards(tmp_path_factory):
     """Rehearsal and check images, fewer than usual."""
     folder = tmp_path_factory.mktemp("shards")
-    for seed in (1, 990_001):
-        write_shard(folder, seed, 0, 12, HeatmapFinetuneSettings().shard_kind)
+    kind = HeatmapFinetuneSettings().shard_kind
+    for seed, index in ((990_001, 0), *((1, index) for index in range(HeatmapFinetuneSettings().shards))):
+        write_shard(folder, seed, index, 12, kind)
     return str(folder)
 
 
