@@ -327,9 +327,9 @@ def _markups(content: dict, path: Path, names: NameMap) -> list[_Marked]:
     # Slicer numbers the points of any list 1, 2, 3 …: ids are believed only where labels agree with them
     known = {key: POINTS[int(key) - 1] for key, _, _ in placed if key.isdigit() and 1 <= int(key) <= N_POINTS}
     ours = all(key in known and label == known[key].short for key, label, _ in placed)
-    if ours and any(set.intersection(*(set(known[key].views) for key, _, _ in placed)) if placed else ()):
-        # names are often wrong; points that `cvl detect` wrote say themselves what they are
-        view = view if all(view in known[key].views for key, _, _ in placed) else None
+    shown = [set(known[key].views) for key, _, _ in placed] if ours else []
+    if shown and set.intersection(*shown) and any(view not in views for views in shown):
+        view = None  # names are often wrong; points that `cvl detect` wrote say themselves what they are
     for key, label, place in placed:
         landmark = known[key] if ours else names.resolve(label, view)
         if landmark is None:
