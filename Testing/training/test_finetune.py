@@ -21,10 +21,10 @@ from CardiacValveLandmarksLib.training.corrections import CorrectedCine, split  
 from CardiacValveLandmarksLib.training.corrections_npz import write_corrections_npz  # noqa: E402
 from CardiacValveLandmarksLib.training.finetune import Comparison, Score, finetune, is_mirrored  # noqa: E402
 from CardiacValveLandmarksLib.training.finetune_heatmap import (  # noqa: E402
+    CorrectedCuts,
     HeatmapFinetune,
     HeatmapFinetuneSettings,
     answer_loss,
-    cut,
 )
 from CardiacValveLandmarksLib.training.synthetic import write_shard  # noqa: E402
 
@@ -73,7 +73,15 @@ def spoiled(tmp_path):
 
 
 def few_steps(shards, **changes):
-    values = {"steps": 8, "batch": 4, "validate_every": 4, "warm_up": 2, "shards_folder": shards, "average": 0.5}
+    values = {
+        "steps": 8,
+        "batch": 4,
+        "validate_every": 4,
+        "warm_up": 2,
+        "shards_folder": shards,
+        "average": 0.5,
+        "curve": False,
+    }
     return HeatmapFinetuneSettings(**{**values, **changes})
 
 
@@ -119,7 +127,7 @@ def test_a_worse_model_is_refused_with_its_figures(corrected, shards, tmp_path, 
     status = cli.main([
         "finetune", str(tmp_path / "set.npz"), "-o", str(tmp_path / "out"), "--steps", "3", "--batch", "4",
         "--set", "learning_rate=0.5", "--set", "warm_up=1", "--set", "validate_every=3", "--set", "average=0",
-        "--set", f"shards_folder={shards}",
+        "--set", "curve=false", "--set", f"shards_folder={shards}",
     ])  # fmt: skip
     said = capsys.readouterr()
     assert status == 4 and "4 corrected cines of 4 patient(s), 12 frames" in said.out
@@ -221,7 +229,7 @@ def test_another_held_out_set_is_another_run(corrected, shards, tmp_path):
 
 def test_points_a_cut_does_not_show_are_not_asked_for(corrected):
     one = corrected[0]
-    cuts = cut([one], [False], 1.0, 48, 0.5)
+    cuts = CorrectedCuts.of(one, False, HeatmapFinetuneSettings(size=48, spacing_mm=1.0), 0.5).seen
     inside = cuts.landmarks[np.isfinite(cuts.landmarks)]
     assert inside.min() >= 0 and inside.max() <= 47
     assert np.isnan(cuts.landmarks[:, one.landmarks.present[0]]).any()
@@ -248,18 +256,15 @@ def test_images_are_cut_in_the_models_handedness(corrected):
         assert mirrored == (handedness(one.cine.geometry, one.view) < 0)
         unplaced = CorrectedCine(one.cine.replace(geometry=None, spacing=one.cine.spacing), one.landmarks, "p")
         assert is_mirrored(unplaced, spec) == mirrored
-        cuts = cut([one], [mirrored], spec.input.spacing_mm, 128, 0.5)
+        settings = HeatmapFinetuneSettings(size=128, spacing_mm=spec.input.spacing_mm)
         turned = one.cine.replace(frames=one.cine.frames[:, :, ::-1], geometry=None, spacing=one.cine.spacing)
         points = one.landmarks.positions * [1, -1] + [0, one.cine.shape[1] - 1]
-        other = cut(
-            [CorrectedCine(turned, one.landmarks.replace(positions=points), "p")],
-            [not mirrored],
-            spec.input.spacing_mm,
-            128,
-            0.5,
-        )
-        np.testing.assert_allclose(cuts.images, other.images, atol=1e-3)
-        np.testing.assert_allclose(cuts.landmarks, other.landmarks, atol=1e-3)
+        image = CorrectedCine(turned, one.landmarks.replace(positions=points), "p")
+        cuts = CorrectedCuts.of(one, mirrored, settings, 0.5)
+        other = CorrectedCuts.of(image, not mirrored, settings, 0.5)
+        for first, second in ((cuts.seen, other.seen), (cuts.drawn, other.drawn)):
+            np.testing.assert_allclose(first.images, second.images, atol=1e-3)
+            np.testing.assert_allclose(first.landmarks, second.landmarks, atol=1e-3)
 
 
 def test_cines_without_spacing_and_foreign_graphs_are_named(corrected, tmp_path):

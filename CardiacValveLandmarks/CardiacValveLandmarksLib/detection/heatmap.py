@@ -13,7 +13,7 @@ from ..landmarks import N_LANDMARKS, VIEWS, in_view
 from ..models.answers import heatmaps_of
 from ..models.decoding import PRESENCE, decode, decode_blob, spread
 from ..models.engine import Engine
-from ..models.intensity import scale_windows
+from ..models.intensity import Curve, scale_windows
 from ..models.sampling import Window, pixel_mm
 from ..models.spec import ModelSpec
 from ..models.symmetries import IDENTITY, SETS
@@ -52,11 +52,12 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Reading:
-    """An image read at one spacing (mm) and handedness: its window around the heart, the scores of the views it can
-    be of, and the probability of none of them, where the model tells."""
+    """An image read at one spacing (mm) and handedness, through one intensity curve or none: its window around the
+    heart, the scores of the views it can be of, and the probability of none of them, where the model tells."""
 
     window: Window
     spacing: np.ndarray
+    curve: Curve | None
     scores: Mapping[str, float]
     other: float | None
 
@@ -85,9 +86,10 @@ class HeatmapDetector:
             self._check_landmarks(view)
         sampled = np.unique(np.linspace(0, self.cine.n_frames - 1, _SAMPLED_FRAMES).round().astype(int))
         readings = [
-            self._read(sampled, spacing, mirrored, allowed, view)
+            self._read(sampled, spacing, curve, mirrored, allowed, view)
             for spacing in self._spacings()
             for mirrored, allowed in self._handednesses().items()
+            for curve in self._curves()
         ]
         scores = {name: max(reading.scores.get(name, 0.0) for reading in readings) for name in VIEWS}
         chosen = view
@@ -106,10 +108,12 @@ class HeatmapDetector:
             "symmetries": len(self.symmetries),
             "not_a_long_axis_view": best.other,
         }
+        if self.spec.input.curves:  # which look it was
+            facts["intensity_curve"] = None if best.curve is None else [list(knot) for knot in best.curve]
         warnings = self._assumptions(best.spacing, window, shown)
         if chosen is None:
             return self._nothing(scores, facts, warnings)
-        look = self._look(window, np.arange(self.cine.n_frames), chosen, report=True)
+        look = self._look(window, np.arange(self.cine.n_frames), chosen, best.curve, report=True)
         return self._decide(look, window, chosen, scores, facts, warnings)
 
     # -- steps -----------------------------------------------------------------------------------
@@ -129,6 +133,10 @@ class HeatmapDetector:
             return [self.cine.spacing]
         return [np.full(2, value) for value in SPACINGS_TRIED]
 
+    def _curves(self) -> tuple[Curve | None, ...]:
+        """The image as it is, and through each intensity curve that the model has learned."""
+        return (None, *self.spec.input.curves)
+
     def _handednesses(self) -> dict[bool, tuple[str, ...]]:
         """Mirrored or not -> the views the image can be of when it is read so, by its patient orientation."""
         if not self.spec.input.one_handed:
@@ -144,12 +152,18 @@ class HeatmapDetector:
         return handedness(self.cine.geometry, view) if self.cine.geometry is not None else 0
 
     def _read(
-        self, frames: np.ndarray, spacing: np.ndarray, mirrored: bool, allowed: tuple[str, ...], view: str | None
+        self,
+        frames: np.ndarray,
+        spacing: np.ndarray,
+        curve: Curve | None,
+        mirrored: bool,
+        allowed: tuple[str, ...],
+        view: str | None,
     ) -> _Reading:
-        """How the views an image can be of explain some frames, read at a spacing and handedness."""
-        window = self._locate(frames, spacing, mirrored, view)
-        scores, other = self._view_scores(self._look(window, frames, None))
-        return _Reading(window, spacing, {name: scores[name] for name in allowed}, other)
+        """How the views an image can be of explain some frames, read at a spacing and handedness through a curve."""
+        window = self._locate(frames, spacing, curve, mirrored, view)
+        scores, other = self._view_scores(self._look(window, frames, None, curve))
+        return _Reading(window, spacing, curve, {name: scores[name] for name in allowed}, other)
 
     def _assumptions(self, spacing: np.ndarray, window: Window, view: str) -> list[str]:
         said = []
@@ -173,7 +187,9 @@ class HeatmapDetector:
     def _pixel_mm(self, window: Window) -> float:
         return pixel_mm(window, self.spec.input.spacing_mm, self.cine.spacing)
 
-    def _locate(self, frames: np.ndarray, spacing: np.ndarray, mirrored: bool, view: str | None) -> Window:
+    def _locate(
+        self, frames: np.ndarray, spacing: np.ndarray, curve: Curve | None, mirrored: bool, view: str | None
+    ) -> Window:
         """The window of the model's size around the heart, found on the whole image."""
         middle = (np.array(self.cine.shape) - 1) / 2
         extent = np.array(self.cine.shape) * spacing / (self.spec.input.spacing_mm or 1.0)
@@ -186,7 +202,7 @@ class HeatmapDetector:
             return near
         wide = self._window(spacing, middle, whole, mirrored)
         # by the whole ensemble: however an image is stored, the same window is cut and the same points are found
-        look = self._look(wide, frames[::2], view)
+        look = self._look(wide, frames[::2], view, curve)
         scores, _ = self._view_scores(look)
         columns = self._columns(view or max(scores, key=scores.get), apex=True)
         found = self._decode(look.maps[:, columns])
@@ -200,10 +216,11 @@ class HeatmapDetector:
         window: Window,
         frames: np.ndarray,
         view: str | None,
+        curve: Curve | None,
         report: bool = False,
     ) -> _Look:
         images = window.images(self.cine.frames[frames])
-        images = scale_windows(images, self.spec.input.intensity, self._pixel_mm(window))
+        images = scale_windows(images, self.spec.input.intensity, self._pixel_mm(window), curve)
         told = np.zeros((1, len(VIEWS)), np.float32)
         if view is not None:
             told[0, VIEWS.index(view)] = 1

@@ -26,7 +26,7 @@ from ..models.architectures import OWN_GRAPH
 from ..models.catalogue import resolve_model
 from ..models.coordinates import Fit, scale_intensity
 from ..models.engine import Engine, open_engine
-from ..models.intensity import scale_windows
+from ..models.intensity import Curve, scale_windows
 from ..models.sampling import Window, pixel_mm
 from ..models.symmetries import IDENTITY, SETS
 from ..models.weights import file_kind, has_package
@@ -77,13 +77,13 @@ class FrameMaps:
         if self.spec.kind != "heatmap":
             raise UsageError(f"{self.spec.id} gives coordinates and has no heat-maps; its saliency can be shown.")
         result, _ = self.detection(frame)
-        window = self._window(result)
+        window, curve = self._window(result), _curve(result)
         if self._runner is None:
             self._runner = open_engine(
                 self.spec.path, self.spec.architecture, self._engine, self._device, checksum=self.spec.checksum
             )
         told = {"view": _told(result.view)} if self.spec.input.view_input else {}
-        maps, image = 0, self._images(window)[[frame]]
+        maps, image = 0, self._images(window, curve)[[frame]]
         symmetries = SETS[self.spec.symmetries] if self._tta else (IDENTITY,)
         for symmetry in symmetries:
             given = symmetry.images(image)[:, None]
@@ -113,7 +113,8 @@ class FrameMaps:
         if not has_package("torch"):
             raise ModelError(self.spec.path, "the package torch for saliency", "it is not installed", "Install torch.")
         if self.spec.kind == "heatmap":
-            return self._of_heatmaps(frame, self._window(result), view, points, shown, landmark is not None)
+            images = self._images(self._window(result), _curve(result))
+            return self._of_heatmaps(images[frame], self._window(result), view, points, shown, landmark is not None)
         return self._of_points(frame, points, shown, reference is not None)
 
     def landmarks(self, frame: int) -> LandmarkSeries:
@@ -130,7 +131,7 @@ class FrameMaps:
 
     # -- the two kinds of network ----------------------------------------------------------------
     def _of_heatmaps(
-        self, frame: int, window: Window, view: str, points: np.ndarray, shown: list[int], alone: bool
+        self, seen: np.ndarray, window: Window, view: str, points: np.ndarray, shown: list[int], alone: bool
     ) -> np.ndarray:
         import torch
 
@@ -141,7 +142,7 @@ class FrameMaps:
         at[0, channels] = torch.from_numpy(window.positions(points[shown])).float()
         sigma = TARGET_SIGMA_MM / pixel_mm(window, self.spec.input.spacing_mm, self.cine.spacing)
         targets = gaussian_targets(at, window.size, sigma)
-        image = torch.from_numpy(self._images(window)[frame])[None, None].requires_grad_()
+        image = torch.from_numpy(seen)[None, None].requires_grad_()
         logits = self._logits()(image, torch.from_numpy(_told(view)))
         if alone:  # this channel against the sum of all others
             channel = channels[0]
@@ -194,10 +195,10 @@ class FrameMaps:
         size, centre = tuple(facts["window_size"]), tuple(facts["window_centre"])
         return Window(self.cine.shape, centre, tuple(step), size, bool(facts["mirrored"]))
 
-    def _images(self, window: Window) -> np.ndarray:
+    def _images(self, window: Window, curve: Curve | None) -> np.ndarray:
         """(T, *size) as the network takes them: its intensities are those of all frames."""
         pixel = pixel_mm(window, self.spec.input.spacing_mm, self.cine.spacing)
-        return scale_windows(window.images(self.cine.frames), self.spec.input.intensity, pixel)
+        return scale_windows(window.images(self.cine.frames), self.spec.input.intensity, pixel, curve)
 
     def _logits(self) -> Callable[[Tensor, Tensor], Tensor]:
         """(image, view) -> logits (1, channels + 1, rows, columns)."""
@@ -223,6 +224,12 @@ class FrameMaps:
 
             self._network = torch_network(self.spec)
         return self._network
+
+
+def _curve(result: DetectionResult) -> Curve | None:
+    """The intensity curve the detection looked through."""
+    knots = result.settings.get("intensity_curve")
+    return knots and tuple(tuple(knot) for knot in knots)
 
 
 def _told(view: str | None) -> np.ndarray:

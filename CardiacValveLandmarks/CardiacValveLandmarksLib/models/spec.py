@@ -6,16 +6,23 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import ModelError
 from .cache import weights_folder
 
+if TYPE_CHECKING:
+    from .intensity import Curve
+
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 KINDS = ("coordinates", "heatmap", "short-axis")
 INTENSITIES = ("file", "frame", "percentile", "evened")
 SYMMETRIES = ("square", "rotations", "none")
+#: what scaled intensities are clipped to (models.intensity)
+_BRIGHTEST = 1.5
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class InputSpec:
     by the 99th percentile of the window shown, clipped to [0, 1.5]), "evened" (coil shading divided out, then each
     frame's range).
     one_handed: trained without mirror images. view_input: takes the view as a second input.
+    curves: intensity curves learned from corrected cines (training.curve_search), each by its knots; a cine is looked
+    at as it is and through each of them. With intensity "percentile" alone.
     """
 
     spacing_mm: float | None
@@ -35,6 +44,7 @@ class InputSpec:
     intensity: str
     one_handed: bool
     view_input: bool
+    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,9 @@ class ModelSpec:
             del entry[name]
         entry["landmarks"] = list(self.landmarks)
         entry["input"]["size"] = None if self.input.size is None else list(self.input.size)
+        del entry["input"]["curves"]
+        if self.input.curves:
+            entry["input"]["curves"] = [[list(knot) for knot in curve] for curve in self.input.curves]
         if self.decision is not None:
             entry["decision"]["confidence"] = list(self.decision.confidence)
         if self.training is None:
@@ -124,6 +137,17 @@ def _is_decision(value: object) -> bool:
         and len(numbers) in (3, 4)
         and all(isinstance(number, (int, float)) for number in numbers)
     )
+
+
+def _is_curve(value: object) -> bool:
+    if not (isinstance(value, list) and len(value) >= 2):
+        return False
+    if not all(isinstance(knot, list) and len(knot) == 2 for knot in value):
+        return False
+    numbers = [number for knot in value for number in knot]
+    if not all(isinstance(number, (int, float)) and 0 <= number <= _BRIGHTEST for number in numbers):
+        return False
+    return all(a[0] < b[0] for a, b in pairwise(value))
 
 
 def _is_whole(value: object) -> bool:
@@ -159,6 +183,7 @@ _CHECKS = {
     "input.intensity": lambda value: value in INTENSITIES,
     "input.one_handed": lambda value: isinstance(value, bool),
     "input.view_input": lambda value: isinstance(value, bool),
+    "input.curves": lambda value: isinstance(value, list) and all(_is_curve(curve) for curve in value),
 }
 
 
@@ -183,7 +208,9 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
     names = {field.name for field in fields(ModelSpec)} - {"origin", "path", "checksum"}
     if isinstance(entry, Mapping):
         entry = {"training": None, **entry}
-    inputs = {field.name for field in fields(InputSpec)}
+
+    if isinstance(entry, Mapping) and isinstance(entry.get("input"), Mapping):
+        entry = {**entry, "input": {"curves": [], **entry["input"]}}
 
     def check_names(found: object, expected: set[str], what: str) -> None:
         if not isinstance(found, Mapping) or set(found) != expected:
@@ -192,7 +219,7 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
             raise ModelError(where, f"{what} with the fields of models.schema.json", f"other fields: {wrong}")
 
     check_names(entry, names, "a model")
-    check_names(entry["input"], inputs, "a model's input")
+    check_names(entry["input"], {field.name for field in fields(InputSpec)}, "a model's input")
     flat = {**entry, **{f"input.{name}": value for name, value in entry["input"].items()}}
     for name, valid in _CHECKS.items():
         if not valid(flat[name]):
@@ -202,13 +229,22 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
     for name, expected in _FIXED.get(entry["kind"], {}).items():
         if not expected(flat[name]):
             raise ModelError(where, f"a {name!r} that a model of kind {entry['kind']} can have", repr(flat[name]))
-    size, decision = entry["input"]["size"], entry["decision"]
+    inputs = entry["input"]
+    if inputs["curves"] and inputs["intensity"] != "percentile":
+        raise ModelError(where, "the intensity 'percentile' of a model with curves", repr(inputs["intensity"]))
+    decision = entry["decision"]
     return ModelSpec(
         **{
             **entry,
             "decision": decision and Decision(decision["presence"], decision["view"], tuple(decision["confidence"])),
             "landmarks": tuple(entry["landmarks"]),
-            "input": InputSpec(**{**entry["input"], "size": tuple(size) if size else None}),
+            "input": InputSpec(
+                **{
+                    **inputs,
+                    "size": tuple(inputs["size"]) if inputs["size"] else None,
+                    "curves": tuple(tuple(map(tuple, curve)) for curve in inputs["curves"]),
+                }
+            ),
         },
         origin=origin,
     )

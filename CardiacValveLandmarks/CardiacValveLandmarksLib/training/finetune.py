@@ -205,12 +205,13 @@ def finetune(
     recipe = _recipe(spec, training, held, propagated, settings, folder)
     file = train(recipe, folder, progress=progress)
     entry = _describe(spec, file, corrected, propagated, recipe.settings)
+    entry |= recipe.learned()
     entry["training"]["held_out"] = {"cines": len(held), "how": how}
     write_description(file, entry)
     comparison = Comparison(*((score(base, part), score(file, part)) for part in cases))
     notes = (
         f"Held out {how}: {len(held)} of {len(corrected)} cines.",
-        *((f"The weights went {recipe.way:.0%} of the way.",) if hasattr(recipe, "way") else ()),
+        *recipe.notes(),
     )
     objection = comparison.objection()
     with atomic_open(folder / REPORT_FILE) as stream:

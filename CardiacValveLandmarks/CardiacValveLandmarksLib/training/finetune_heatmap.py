@@ -1,15 +1,16 @@
 """Fine-tuning of the heat-map network: corrected cines among images of the synthetic heart, from a model's weights on.
 
-A few corrected cines show few hearts, so part of each batch is of the synthetic heart in their colours (recolour.py).
-Three things keep what the model knew: in the rest, images of the synthetic heart as it is, it is to answer as it did
-before (Li and Hoiem, Learning without forgetting, ECCV 2016); batch norms keep their statistics; and at the end the
-weights are moved from the old towards the new only as far as the error on synthetic images allows (Wortsman et al.,
-CVPR 2022: the straight line between the two keeps both).
+Another contrast is learned by an intensity curve where one helps (curve_search.py), the rest by the weights.
+Three things keep what the model knew: on images of the synthetic heart it is to answer as it did before (Li and Hoiem,
+Learning without forgetting, ECCV 2016); batch norms keep their statistics; and at the end the weights are moved from
+the old towards the new only as far as the error on synthetic images allows (Wortsman et al., CVPR 2022: the straight
+line between the two keeps both).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,16 +20,19 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..files import atomic_open
 from ..landmarks import VIEWS
 from ..models.decoding import decode
+from ..models.intensity import Curve
 from ..models.restore import torch_network
 from ..models.sampling import Window
 from ..models.spec import ModelSpec
 from .augment import rescale
-from .corrections import CorrectedCine, label_weights
+from .corrected_cuts import CorrectedCuts, Cuts, inside
+from .corrections import CorrectedCine
+from .curve_search import CurveSearch
 from .recipes import waited_enough
 from .recipes.synthetic_heatmap import SyntheticHeatmapSettings, TrainingRecipe
-from .recolour import heart_intensities, intensity_curve, recolour
 from .synthetic import OTHER, ShardKind, read_shard, write_shard
 
 #: synthetic images that say what is forgotten: a shard no training draws from
@@ -39,15 +43,16 @@ _MOST_IMAGES = 96
 _LARGEST_MM = 20.0
 #: how far from the old weights (0) to the new (1), tried at the end; and what the error on synthetic images may rise by
 _WAYS, _ALLOWED = tuple(n / 10 for n in range(10, 0, -1)), 1.02
+_CURVE_FILE = "curve.json"
 #: beyond that, what is lost on synthetic images counts so many times as much as what is gained on those held out
 _LOST_COUNTS = 10
 
 
 @dataclass(frozen=True)
 class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
-    """corrected: share of each batch that is of corrected cines. recoloured: share that is of the synthetic heart in
-    the colours of the corrected cines (training/recolour.py). The rest is of the synthetic heart as it is. rehearsal:
-    how much more a difference from the base model's answer on that rest counts than an error on the others. patience:
+    """corrected: share of each batch that is of corrected cines; the rest is of the synthetic heart. curve: look for an
+    intensity curve by which the model sees the corrected cines better (training/curve_search.py). rehearsal: how
+    much more a difference from the base model's answer on that rest counts than an error on the others. patience:
     after so many validations in a row without a better one the run ends. Frames are drawn as often as their labels
     count (corrections.label_weights). What a run begins with (init), spacing_mm and size are the model's.
     shard_spacing_mm: of the corrected cines' images too, as fine as most are acquired; no finer than the model's."""
@@ -65,60 +70,17 @@ class HeatmapFinetuneSettings(SyntheticHeatmapSettings):
     first_shards: int = 4
     shard_spacing_mm: float = 1.5
     warm_up: int = 10
-    corrected: float = 0.25
-    recoloured: float = 0.25
+    corrected: float = 0.5
+    curve: bool = True
     rehearsal: float = 15.0
     patience: int = 4
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("corrected", 0 < self.corrected <= 1, "above 0, to 1")
-        most = 1 - self.corrected
-        self.require("recoloured", 0 <= self.recoloured <= most, f"from 0 to {most:g}, what `corrected` leaves")
         self.require("rehearsal", self.rehearsal > 0, "more than 0")
         self.require("init", not self.init, "none: fine-tuning begins with its base model")
         self.require("patience", self.patience >= 1, "at least 1")
-
-
-@dataclass(frozen=True)
-class Cuts:
-    """Images as the network sees them: images (n, S, S) float32, landmarks (n, 11, 2) pixels of them, NaN where
-    absent, classes (n,) numbers of views, chances (n,) of each to be drawn, which sum to 1."""
-
-    images: np.ndarray
-    landmarks: np.ndarray
-    classes: np.ndarray
-    chances: np.ndarray
-
-
-def cut(
-    corrected: Sequence[CorrectedCine], mirrored: Sequence[bool], spacing_mm: float, size: int, propagated: float
-) -> Cuts:
-    """The frames that count, cut around their landmarks at this pixel spacing and the model's handedness.
-
-    mirrored: whether each cine is the mirror image of what the model takes.
-    """
-    parts = [], [], [], []
-    for one, mirror in zip(corrected, mirrored, strict=True):
-        weights = label_weights(one.landmarks, propagated)
-        frames = np.flatnonzero(weights.any(1))
-        points = one.landmarks.positions
-        centre = np.nanmean(points[label_weights(one.landmarks).any(1)], axis=(0, 1))
-        window = Window(one.cine.shape, tuple(centre), tuple(spacing_mm / one.cine.spacing), (size,) * 2, mirror)
-        images = window.images(one.cine.frames[frames])
-        parts[0].append(images / max(float(np.percentile(images, 99.5)), 1e-6))
-        parts[1].append(_inside(points[frames], window))
-        parts[2].append(np.full(len(frames), VIEWS.index(one.view)))
-        parts[3].append(weights[frames].sum(1))
-    images, landmarks, classes, chances = (np.concatenate(part) for part in parts)
-    return Cuts(images.astype(np.float32), landmarks.astype(np.float32), classes, chances / chances.sum())
-
-
-def _inside(points: np.ndarray, window: Window) -> np.ndarray:
-    """Points (..., 2) in pixels of the window; NaN where it does not show them."""
-    places = window.positions(points)
-    outside = ((places < 0) | (places > np.array(window.size) - 1)).any(-1, keepdims=True)
-    return np.where(outside, np.nan, places)
 
 
 def _as_the_model(settings: HeatmapFinetuneSettings, spec: ModelSpec) -> HeatmapFinetuneSettings:
@@ -138,46 +100,26 @@ def _as_the_model(settings: HeatmapFinetuneSettings, spec: ModelSpec) -> Heatmap
 
 
 class _MixedPool:
-    """Draws as the pool of the synthetic heart does, but the first images of each batch from the corrected cines, and
-    those after them recoloured like these."""
+    """Draws as the pool of the synthetic heart does, but the first images of each batch from the corrected cines."""
 
-    def __init__(self, synthetic, cuts: Cuts, corrected: float, recoloured: float) -> None:
-        self.synthetic, self.cuts, self.corrected, self.recoloured = synthetic, cuts, corrected, recoloured
-        self._seen: dict[int, list[np.ndarray]] = {number: [] for number in range(len(VIEWS))}
-        for image, landmarks, number in zip(cuts.images, cuts.landmarks, cuts.classes, strict=True):
-            if (seen := heart_intensities(image, landmarks, VIEWS[number])) is not None:
-                self._seen[number].append(seen)
+    def __init__(self, synthetic, cuts: Cuts, corrected: float) -> None:
+        self.synthetic, self.cuts, self.corrected = synthetic, cuts, corrected
 
     def grow(self, step: int) -> None:
         self.synthetic.grow(step)
 
-    def counts(self, size: int) -> tuple[int, int]:
-        """How many of a batch of this size are of corrected cines, and how many after them are recoloured."""
-        corrected = max(1, round(self.corrected * size))
-        return corrected, min(round(self.recoloured * size), size - corrected)
+    def count(self, size: int) -> int:
+        """How many of a batch of this size are of corrected cines."""
+        return max(1, round(self.corrected * size))
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         images, landmarks, classes = self.synthetic.draw(rng)
-        count, more = self.counts(len(images))
+        count = self.count(len(images))
         chosen = rng.choice(len(self.cuts.images), count, p=self.cuts.chances)
         images[:count, 0] = torch.from_numpy(self.cuts.images[chosen])
         landmarks[:count] = torch.from_numpy(self.cuts.landmarks[chosen])
         classes[:count] = torch.from_numpy(self.cuts.classes[chosen])
-        for index in range(count, count + more):
-            image = self._recoloured(images[index, 0].numpy(), landmarks[index].numpy(), int(classes[index]), rng)
-            images[index, 0] = torch.from_numpy(image)
         return images, landmarks, classes
-
-    def _recoloured(
-        self, image: np.ndarray, landmarks: np.ndarray, number: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        """The image (S, S) in the colours of a corrected one of its view; as it is where none can be compared."""
-        alike = self._seen.get(number)
-        own = heart_intensities(image, landmarks, VIEWS[number]) if alike else None
-        if own is None:
-            return image
-        curve = intensity_curve(own, alike[rng.choice(len(alike))])
-        return image if curve is None else recolour(image, curve)
 
 
 def answer_loss(answers: tuple[Tensor, Tensor], before: tuple[Tensor, Tensor]) -> Tensor:
@@ -199,7 +141,8 @@ def answer_loss(answers: tuple[Tensor, Tensor], before: tuple[Tensor, Tensor]) -
 
 class HeatmapFinetune(TrainingRecipe):
     """Made with the model to begin from, the corrected cines to train on and those held out, and whether each is to
-    be mirrored. After `finish`, `way` says how far the weights went."""
+    be mirrored. `curve` is the intensity curve found for them (None: none); after `finish`, `way` says how far the
+    weights went."""
 
     name = "finetune-heatmap"
     Settings = HeatmapFinetuneSettings
@@ -220,25 +163,55 @@ class HeatmapFinetune(TrainingRecipe):
         super().__init__(settings, folder)
         self.spec, self.way = spec, 1.0
         self._base = self.network().eval()
-        sides = [[mirrored[id(one)] for one in part] for part in (training, held_out)]
-        cuts = cut(training, sides[0], settings.shard_spacing_mm, settings.shard_kind.size, propagated)
-        self._pool = _MixedPool(self._pool, cuts, settings.corrected, settings.recoloured)
-        self._held = cut(held_out, sides[1], settings.spacing_mm, settings.size, propagated)
+        cines = [
+            [CorrectedCuts.of(one, mirrored[id(one)], settings, propagated) for one in part]
+            for part in (training, held_out)
+        ]
         self._check = self._synthetic_check()
         digest = hashlib.sha256(spec.checksum.encode())
-        for part in (cuts, self._held, self._check):
+        for part in (*(cuts for one in (*cines[0], *cines[1]) for cuts in (one.drawn, one.seen)), self._check):
             for array in (part.images, part.landmarks, part.chances):
                 digest.update(np.ascontiguousarray(array))
+        digest.update(len(training).to_bytes(4, "little"))
         self._fingerprint = digest.hexdigest()
-        self._before = {name: self._error(torch_network(spec), cuts) for name, cuts in self._sets().items()}
+        self.curve = self._new_curve(cines[0]) if settings.curve else None
+        self._curves = spec.input.curves if self.curve is None else (*spec.input.curves, self.curve)
+        cines = [[self._looked_at(one) for one in part] for part in cines]
+        cuts = Cuts.together([one.drawn for one in cines[0]], [one.weight for one in cines[0]])
+        self._pool = _MixedPool(self._pool, cuts, settings.corrected)
+        self._held = Cuts.together([one.seen for one in cines[1]], [one.weight for one in cines[1]])
+        self._before = {name: self._error(self._base, cuts) for name, cuts in self._sets().items()}
+
+    def _new_curve(self, cines: Sequence[CorrectedCuts]) -> Curve | None:
+        """The curve that the training cines ask for. Kept beside the checkpoint: a run that goes on may have another
+        number of threads, and would find it again only nearly."""
+        kept = self.folder / _CURVE_FILE
+        if kept.exists():
+            found = json.loads(kept.read_text())
+            if found["fingerprint"] == self._fingerprint:
+                return found["curve"] and tuple(tuple(knot) for knot in found["curve"])
+        search = CurveSearch(
+            lambda cuts, most: self._error(self._base, cuts, most),
+            lambda parts: sum(TrainingRecipe.losses(self, self._base, parts).values()),
+            self.settings.seed,
+        )
+        curve = search.find(cines, self._check, self.spec.input.curves)
+        with atomic_open(kept) as stream:
+            json.dump({"fingerprint": self._fingerprint, "curve": curve}, stream)
+        return curve
+
+    def _looked_at(self, one: CorrectedCuts) -> CorrectedCuts:
+        """As it is or through a curve, whichever way the base model is nearest to its landmarks."""
+        looks = [one, *(one.through(curve) for curve in self._curves)]
+        return min(looks, key=lambda look: self._error(self._base, look.seen))
 
     def _synthetic_check(self) -> Cuts:
         kind = ShardKind(spacing_mm=self.settings.shard_spacing_mm)
-        shard = read_shard(write_shard(self._pool.synthetic.folder, _CHECK_SEED, 0, _CHECK_IMAGES, kind))
+        shard = read_shard(write_shard(self._pool.folder, _CHECK_SEED, 0, _CHECK_IMAGES, kind))
         views, middle = shard.classes < OTHER, ((kind.size - 1) / 2,) * 2
         step = self.settings.spacing_mm / kind.spacing_mm
         window = Window((kind.size, kind.size), middle, (step, step), (self.settings.size,) * 2)
-        images, landmarks = window.images(shard.images[views]), _inside(shard.landmarks[views], window)
+        images, landmarks = window.images(shard.images[views]), inside(shard.landmarks[views], window)
         return Cuts(images, landmarks, shard.classes[views], np.full(len(images), 1 / len(images)))
 
     def _sets(self) -> dict[str, Cuts]:
@@ -249,12 +222,24 @@ class HeatmapFinetune(TrainingRecipe):
 
     def description(self) -> dict:
         """As the base's, but calibrated no more (`finetune` adds what it was made of)."""
-        return {**super().description(), "input": self.spec.entry()["input"], "synthetic_only": False}
+        return {**super().description(), **self.learned(), "synthetic_only": False}
+
+    def learned(self) -> dict:
+        """What the catalogue's entry has otherwise than the base's."""
+        given = self.spec.entry()["input"]
+        if self._curves:
+            given["curves"] = [[list(knot) for knot in curve] for curve in self._curves]
+        return {"input": given}
+
+    def notes(self) -> tuple[str, ...]:
+        """What was learned, in plain words."""
+        curve = () if self.curve is None else ("Corrected cines are looked at through an intensity curve.",)
+        return (*curve, f"The weights went {self.way:.0%} of the way.")
 
     def batch(self, number: int) -> dict[str, Tensor]:
         batch = super().batch(number)
         size = len(batch["images"])
-        return {**batch, "rehearsed": torch.arange(size) >= sum(self._pool.counts(size))}
+        return {**batch, "rehearsed": torch.arange(size) >= self._pool.count(size)}
 
     def losses(self, net: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         for module in net.modules():
@@ -286,9 +271,9 @@ class HeatmapFinetune(TrainingRecipe):
         return {**errors, "cost": ratios["held_out_mm"] + _LOST_COUNTS * lost}
 
     @torch.no_grad()
-    def _error(self, net: nn.Module, cuts: Cuts) -> float:
+    def _error(self, net: nn.Module, cuts: Cuts, most: int = _MOST_IMAGES) -> float:
         device = next(net.parameters()).device
-        chosen = np.unique(np.linspace(0, len(cuts.images) - 1, _MOST_IMAGES).round().astype(int))
+        chosen = np.unique(np.linspace(0, len(cuts.images) - 1, most).round().astype(int))
         errors = []
         for rows in np.array_split(chosen, -(-len(chosen) // 16)):
             images = rescale(torch.from_numpy(cuts.images[rows])[:, None])
@@ -298,7 +283,8 @@ class HeatmapFinetune(TrainingRecipe):
             maps = logits.float().softmax(1)[:, : cuts.landmarks.shape[1]].cpu().numpy()
             errors.append(np.linalg.norm(decode(maps).positions - cuts.landmarks[rows], axis=-1))
         errors = np.concatenate(errors) * self.spec.input.spacing_mm
-        return float(np.minimum(errors[np.isfinite(errors)], _LARGEST_MM).mean())
+        known = errors[np.isfinite(errors)]
+        return float(np.minimum(known, _LARGEST_MM).mean()) if known.size else 0.0
 
     def finish(self, net: nn.Module, folder: Path) -> Path:
         """Go as far towards the new weights as lowers the held-out error while the synthetic one may stay."""
@@ -306,7 +292,8 @@ class HeatmapFinetune(TrainingRecipe):
         new = {name: value.clone() for name, value in net.state_dict().items()}
         best = np.inf
         chosen = new
-        for way in _WAYS:
+        # with a new curve the old weights may do best
+        for way in _WAYS if self.curve is None else (*_WAYS, 0.0):
             mixed = {
                 name: torch.lerp(old[name], value, way) if value.is_floating_point() else value
                 for name, value in new.items()

@@ -75,6 +75,14 @@ class RegressionFinetune(TrainingRecipe):
     def network(self) -> nn.Module:
         return torch_network(self.spec)
 
+    def learned(self) -> dict:
+        """What the catalogue's entry has otherwise than the base's: nothing."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """Nothing to say of what was learned."""
+        return ()
+
     def enough(self, history) -> bool:
         return waited_enough([entry[self.monitor] for entry in history], self.settings.patience)
 
