@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from CardiacValveLandmarksLib.detection import detect  # noqa: E402
 from CardiacValveLandmarksLib.detection.saliency import FrameMaps  # noqa: E402
-from CardiacValveLandmarksLib.errors import ModelError, UsageError  # noqa: E402
+from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError  # noqa: E402
 from CardiacValveLandmarksLib.landmarks import VIEWS, LandmarkSeries, Provenance  # noqa: E402
 from CardiacValveLandmarksLib.models.catalogue import find_model, resolve_model  # noqa: E402
 from CardiacValveLandmarksLib.models.intensity import scale_windows, through_curve  # noqa: E402
@@ -15,7 +15,7 @@ from CardiacValveLandmarksLib.models.spec import spec_from_entry  # noqa: E402
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study  # noqa: E402
 from CardiacValveLandmarksLib.training import curve_search  # noqa: E402
 from CardiacValveLandmarksLib.training import finetune as finetune_module  # noqa: E402
-from CardiacValveLandmarksLib.training.corrected_cuts import Cuts  # noqa: E402
+from CardiacValveLandmarksLib.training.corrected_cuts import CorrectedCuts, Cuts  # noqa: E402
 from CardiacValveLandmarksLib.training.corrections import CorrectedCine  # noqa: E402
 from CardiacValveLandmarksLib.training.curve_search import _through  # noqa: E402
 from CardiacValveLandmarksLib.training.finetune import finetune  # noqa: E402
@@ -162,13 +162,54 @@ def test_a_catalogue_entry_may_have_curves():
     spec = spec_from_entry(_with_curves([knots]), "built-in", "models.json")
     assert spec.input.curves == (((0.1, 0.1), (0.5, 1.0), (1.0, 0.2)),) and spec.entry()["input"]["curves"] == [knots]
     assert spec_from_entry(_with_curves([]), "built-in", "models.json") == find_model("phantom-heatmap")
-    for wrong in ([], [[0.1, 0.1]], [[0.5, 0.1], [0.5, 1.0]], [[0.1, 0.1], [0.5, 2.0]], [[0, 1, 2], [1, 2, 3]], 3):
+    for wrong in (
+        [],
+        [[0.1, 0.1]],
+        [[0.5, 0.1], [0.5, 1.0]],
+        [[0.1, 0.1], [0.5, 2.0]],
+        [[0, 1, 2], [1, 2, 3]],
+        [[False, 0.1], [True, 1.0]],
+        3,
+    ):
         with pytest.raises(ModelError, match=r"input\.curves"):
             spec_from_entry(_with_curves([knots, wrong]), "built-in", "models.json")
-    framed = _with_curves([knots])
+    framed, other = _with_curves([knots]), {**_with_curves([knots]), "kind": "short-axis", "landmarks": [1, 2, 3]}
     framed["input"]["intensity"] = "frame"
-    with pytest.raises(ModelError, match="percentile"):
-        spec_from_entry(framed, "built-in", "models.json")
+    for entry in (framed, other):
+        with pytest.raises(ModelError, match="kind heatmap and the intensity 'percentile'"):
+            spec_from_entry(entry, "built-in", "models.json")
+
+
+def _cuts(name: str, count: int = 2) -> Cuts:
+    """Cuts that a stubbed error knows by the level of their images."""
+    images = np.full((count, 8, 8), {"usual": 0.2, "dark": 0.8}[name], np.float32)
+    return Cuts(images, np.zeros((count, 11, 2)), np.zeros(count, int), np.full(count, 1 / count))
+
+
+def test_the_curve_that_helps_most_of_those_that_lead_away(monkeypatch):
+    """One cine of three is dark. A curve that leaves the usual look as it is, is not taken however little it costs; one
+    that suits the dark cine alone is moved by that cine alone."""
+    near, away = ((0.0, 0.0), (1.0, 0.99)), ((0.0, 1.0), (1.0, 0.0))
+    monkeypatch.setattr(curve_search, "curves_to_usual", lambda *_: [near, away])
+    monkeypatch.setattr(curve_search, "usual_hearts", lambda *_: {})
+    moved_by = []
+
+    def moved(self, curve, cines):
+        moved_by.append(cines)
+        return near
+
+    monkeypatch.setattr(curve_search.CurveSearch, "_moved", moved)
+
+    def error(cuts, most) -> float:  # least where images are as usual; a little less through the curve near by
+        return 1 + 10 * abs(float(cuts.images.mean()) - 0.195)
+
+    cines = [CorrectedCuts(_cuts(name), _cuts(name), 1.0) for name in ("usual", "usual", "dark")]
+    search = curve_search.CurveSearch(error, None, 0)
+    assert search.find(cines, _cuts("usual", 6), ()) == away
+    assert [len(part) for part in moved_by] == [1] and moved_by[0][0] is cines[2]
+    assert search.find(cines[:2], _cuts("usual", 6), ()) is None
+    # a model that looks through it already needs no other
+    assert search.find(cines, _cuts("usual", 6), (away,)) is None
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +238,10 @@ def tuned(tmp_path_factory):
         patch.setattr(curve_search.CurveSearch, "find", lambda *_: pytest.fail("the curve was looked for again"))
         again = finetune(given, folder / "out", settings=settings)
         assert again.file.read_bytes() == outcome.file.read_bytes()
+        (kept,) = (folder / "out").glob("curve-*.json")
+        kept.write_text("[]")
+        with pytest.raises(InputError, match=r"curve-.*damaged"):
+            finetune(given, folder / "out", settings=settings)
         return outcome
 
 
@@ -225,3 +270,14 @@ def test_a_cine_is_looked_at_as_the_model_sees_it_better(tuned):
         peak = np.unravel_index(maps.heatmaps(0)[index].argmax(), other.shape)
         assert np.linalg.norm(peak - dim.landmarks.positions[0, index]) * other.spacing[0] < 6
     assert np.isfinite(maps.saliency(0)).all() and maps.saliency(0).max() > 0
+
+
+def test_what_is_bright_far_from_the_heart_moves_no_tissue_along_the_curve(tuned):
+    item = synthetic_study(720, kinds=("4CH",), frames=2).items[0]
+    frames = np.round(dark(item.cine.frames) * 1000)
+    flared = frames.copy()
+    flared[:, :14] = 3 * frames.max()
+    plain, beside = (detect(item.cine.replace(frames=part), tuned.file, tta=False) for part in (frames, flared))
+    assert beside.settings["intensity_curve"] == plain.settings["intensity_curve"] is not None
+    moved = np.subtract(beside.settings["window_centre"], plain.settings["window_centre"])
+    assert np.linalg.norm(moved * item.cine.spacing) < 6

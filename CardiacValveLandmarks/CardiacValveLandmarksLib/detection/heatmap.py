@@ -13,7 +13,7 @@ from ..landmarks import N_LANDMARKS, VIEWS, in_view
 from ..models.answers import heatmaps_of
 from ..models.decoding import PRESENCE, decode, decode_blob, spread
 from ..models.engine import Engine
-from ..models.intensity import Curve, scale_windows
+from ..models.intensity import Curve, bright_level, scale_windows
 from ..models.sampling import Window, pixel_mm
 from ..models.spec import ModelSpec
 from ..models.symmetries import IDENTITY, SETS
@@ -197,12 +197,16 @@ class HeatmapDetector:
         if self.spec.input.size is None:
             return self._window(spacing, middle, whole, mirrored)
         near = self._window(spacing, middle, self.size, mirrored)
+        if curve is not None:  # begins with where the image as it is has the heart
+            near = self._locate(frames, spacing, None, mirrored, view)
         whole = tuple(max(self.size[axis], min(_LARGEST, whole[axis])) for axis in (0, 1))
         if whole == self.size:
             return near
         wide = self._window(spacing, middle, whole, mirrored)
+        # a curve was learned from windows of the heart: what is bright elsewhere must not move tissues along it
+        bright = None if curve is None else bright_level(near.images(self.cine.frames[frames]))
         # by the whole ensemble: however an image is stored, the same window is cut and the same points are found
-        look = self._look(wide, frames[::2], view, curve)
+        look = self._look(wide, frames[::2], view, curve, bright=bright)
         scores, _ = self._view_scores(look)
         columns = self._columns(view or max(scores, key=scores.get), apex=True)
         found = self._decode(look.maps[:, columns])
@@ -218,9 +222,10 @@ class HeatmapDetector:
         view: str | None,
         curve: Curve | None,
         report: bool = False,
+        bright: float | None = None,
     ) -> _Look:
         images = window.images(self.cine.frames[frames])
-        images = scale_windows(images, self.spec.input.intensity, self._pixel_mm(window), curve)
+        images = scale_windows(images, self.spec.input.intensity, self._pixel_mm(window), curve, bright)
         told = np.zeros((1, len(VIEWS)), np.float32)
         if view is not None:
             told[0, VIEWS.index(view)] = 1

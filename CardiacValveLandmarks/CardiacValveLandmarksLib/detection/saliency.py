@@ -5,7 +5,8 @@ published one, KL divergence and soft Dice, against Gaussians of 4 mm on the ref
 model found. Of a network that gives coordinates it is the L1 distance to the reference; without one, where that loss
 has no derivative (it is 0), the root of the sum of squares of every shown coordinate's derivative, which are what the
 derivative of L1 is made of. The image is taken in the network's own intensity scale, whose constants (percentile,
-range, coil gain) are held fixed: the unit is loss (or pixels) for one unit of that scale in one pixel of the cine.
+range, coil gain) are held fixed, and after the intensity curve where the detection looked through one: the unit is loss
+(or pixels) for one unit of that scale in one pixel of the cine.
 
 Heat-maps need either engine, saliency needs torch. Resampling to the network's grid is part of what is derived.
 """
@@ -66,7 +67,7 @@ class FrameMaps:
         self._runner: Engine | None = None
         self._network: Callable[..., Tensor] | None = None
         self._looked: dict[int, tuple[DetectionResult, int]] = {}
-        if result is not None and (result.model.checksum != self.spec.checksum):
+        if result is not None and (result.model.checksum, result.model.input) != (self.spec.checksum, self.spec.input):
             raise UsageError(f"The detection is of model {result.model.id}, not of {self.spec.id}.")
         if result is not None and result.landmarks.n_frames != cine.n_frames:
             raise UsageError(f"The detection has {result.landmarks.n_frames} frames, the cine {cine.n_frames}.")

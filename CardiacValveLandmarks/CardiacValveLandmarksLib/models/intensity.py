@@ -10,25 +10,36 @@ from .shading import even_out, log_shading
 Curve = tuple[tuple[float, float], ...]
 
 
+def bright_level(images: np.ndarray) -> float:
+    """What "percentile" divides images by: their 99th percentile."""
+    return float(np.percentile(images, 99))
+
+
 def through_curve(images: np.ndarray, curve: Curve) -> np.ndarray:
     """Scaled intensities (...) after the curve; float32."""
     return np.interp(images, *np.transpose(curve)).astype(np.float32)
 
 
 def scale_windows(
-    images: np.ndarray, intensity: str, spacing_mm: float = 1.0, curve: Curve | None = None
+    images: np.ndarray,
+    intensity: str,
+    spacing_mm: float = 1.0,
+    curve: Curve | None = None,
+    bright: float | None = None,
 ) -> np.ndarray:
     """Windows (T, H, W) of one cine -> float32 as the catalogue's `intensity` says (models.spec.InputSpec).
 
     "percentile": divided by the 99th percentile, clipped to [0, 1.5]. "file", "frame": least to greatest value of all
     or of each window to [0, 1]. "evened": coil shading, estimated on the mean frame, divided out, then as "frame".
-    spacing_mm: of the windows' pixels. curve: the scaled intensities go through it and are scaled once more. Constant
-    windows become 0, and with "percentile" those that are not above 0 nearly anywhere.
+    spacing_mm: of the windows' pixels. curve: the scaled intensities go through it and are scaled once more. bright:
+    what "percentile" divides by at first, None: the images' own. Without a curve constant windows become 0, and with
+    "percentile" those that are not above 0 nearly anywhere.
     """
     if curve is not None:
-        return scale_windows(through_curve(scale_windows(images, intensity, spacing_mm), curve), intensity, spacing_mm)
+        scaled = scale_windows(images, intensity, spacing_mm, bright=bright)
+        return scale_windows(through_curve(scaled, curve), intensity, spacing_mm)
     if intensity == "percentile":
-        bright = float(np.percentile(images, 99))
+        bright = bright_level(images) if bright is None else bright
         if bright <= 0:
             return np.zeros(images.shape, np.float32)
         return np.clip(images / bright, 0, 1.5).astype(np.float32)

@@ -139,13 +139,18 @@ def _is_decision(value: object) -> bool:
     )
 
 
-def _is_curve(value: object) -> bool:
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def valid_curve(value: object) -> bool:
+    """Whether this (JSON types) can be a curve of `InputSpec.curves`."""
     if not (isinstance(value, list) and len(value) >= 2):
         return False
     if not all(isinstance(knot, list) and len(knot) == 2 for knot in value):
         return False
     numbers = [number for knot in value for number in knot]
-    if not all(isinstance(number, (int, float)) and 0 <= number <= _BRIGHTEST for number in numbers):
+    if not all(_is_number(number) and 0 <= number <= _BRIGHTEST for number in numbers):
         return False
     return all(a[0] < b[0] for a, b in pairwise(value))
 
@@ -183,7 +188,7 @@ _CHECKS = {
     "input.intensity": lambda value: value in INTENSITIES,
     "input.one_handed": lambda value: isinstance(value, bool),
     "input.view_input": lambda value: isinstance(value, bool),
-    "input.curves": lambda value: isinstance(value, list) and all(_is_curve(curve) for curve in value),
+    "input.curves": lambda value: isinstance(value, list) and all(valid_curve(curve) for curve in value),
 }
 
 
@@ -230,8 +235,9 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
         if not expected(flat[name]):
             raise ModelError(where, f"a {name!r} that a model of kind {entry['kind']} can have", repr(flat[name]))
     inputs = entry["input"]
-    if inputs["curves"] and inputs["intensity"] != "percentile":
-        raise ModelError(where, "the intensity 'percentile' of a model with curves", repr(inputs["intensity"]))
+    if inputs["curves"] and (entry["kind"], inputs["intensity"]) != ("heatmap", "percentile"):
+        found = f"{entry['kind']}, {inputs['intensity']!r}"
+        raise ModelError(where, "kind heatmap and the intensity 'percentile' of a model with curves", found)
     decision = entry["decision"]
     return ModelSpec(
         **{

@@ -24,9 +24,9 @@ from .intensity_curve import curves_to_usual, usual_hearts
 #: a curve is taken where it lowers the model's error on the corrected cines to this share, or further
 _HELPS = 0.9
 #: and where the model's error on the synthetic heart as usual is more than so many times as large through it
-_UNLIKE = 1.5
-#: images of each cine, and of the synthetic heart, that curves are tried on
-_TRIED = 12
+_UNLIKE = 1.2
+#: cines that curves are fitted to and tried on; images of each, and of each view of the synthetic heart
+_MOST_CINES, _TRIED = 12, 12
 #: knots of the curve that the loss moves, evenly over the scaled intensities
 _KNOTS, _BRIGHTEST = 9, 1.2
 #: steps, images of each, and rate; with 100 steps a single cine was learned by heart
@@ -46,8 +46,9 @@ class CurveSearch:
         """The curve for these corrected cines; None where none helps, or it is no other contrast that it leads from.
 
         usual: images of the synthetic heart. own: curves the model looks through already. A cine counts as it is seen
-        best: as it is, through one of these, or through the new one.
+        best: as it is, through one of these, or through the new one; and as much as its labels count.
         """
+        cines = [cines[row] for row in np.unique(np.linspace(0, len(cines) - 1, _MOST_CINES).round().astype(int))]
         weights = np.array([one.weight for one in cines])
         so_far = np.min([self._errors(cines, curve) for curve in (None, *own)], axis=0)
 
@@ -60,14 +61,16 @@ class CurveSearch:
             [VIEWS[number] for number in usual.classes],
         )
         seen = [(one.seen.images, one.seen.landmarks, VIEWS[one.seen.classes[0]]) for one in cines]
-        tried = curves_to_usual(seen, hearts)
-        if not tried:
+        fitted = [curve for curve in curves_to_usual(seen, hearts) if self._leads_away(curve, usual)]
+        if not fitted:
             return None
-        best = min(tried, key=cost)
-        if not self._leads_away(best, usual):
-            return None
-        best = min((best, self._moved(best, cines)), key=cost)
-        return best if cost(best) <= _HELPS * (weights @ so_far) and self._leads_away(best, usual) else None
+        best = min(fitted, key=cost)
+        # a cine of another contrast has no say in where this curve goes
+        nearer = self._errors(cines, best) < so_far
+        moved = self._moved(best, [one for one, helped in zip(cines, nearer, strict=True) if helped] or cines)
+        if self._leads_away(moved, usual):
+            best = min((best, moved), key=cost)
+        return best if cost(best) <= _HELPS * float(weights @ so_far) else None
 
     def _leads_away(self, curve: Curve, usual: Cuts) -> bool:
         """Whether the synthetic heart as usual looks much worse through the curve: else two looks would differ little,

@@ -19,18 +19,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..files import atomic_open
 from ..landmarks import VIEWS
 from ..models.decoding import decode
 from ..models.intensity import Curve
 from ..models.restore import torch_network
 from ..models.sampling import Window
-from ..models.spec import ModelSpec
+from ..models.spec import ModelSpec, valid_curve
 from .augment import rescale
 from .corrected_cuts import CorrectedCuts, Cuts, inside
 from .corrections import CorrectedCine
 from .curve_search import CurveSearch
+from .loop import prepared
 from .recipes import waited_enough
 from .recipes.synthetic_heatmap import SyntheticHeatmapSettings, TrainingRecipe
 from .synthetic import OTHER, ShardKind, read_shard, write_shard
@@ -43,7 +44,6 @@ _MOST_IMAGES = 96
 _LARGEST_MM = 20.0
 #: how far from the old weights (0) to the new (1), tried at the end; and what the error on synthetic images may rise by
 _WAYS, _ALLOWED = tuple(n / 10 for n in range(10, 0, -1)), 1.02
-_CURVE_FILE = "curve.json"
 #: beyond that, what is lost on synthetic images counts so many times as much as what is gained on those held out
 _LOST_COUNTS = 10
 
@@ -161,20 +161,21 @@ class HeatmapFinetune(TrainingRecipe):
     ) -> None:
         settings = _as_the_model(settings, spec)
         super().__init__(settings, folder)
-        self.spec, self.way = spec, 1.0
+        self.spec, self.way, self._curves = spec, 1.0, spec.input.curves
         self._base = self.network().eval()
         cines = [
             [CorrectedCuts.of(one, mirrored[id(one)], settings, propagated) for one in part]
             for part in (training, held_out)
         ]
         self._check = self._synthetic_check()
-        digest = hashlib.sha256(spec.checksum.encode())
+        found = json.dumps([spec.checksum, self.learned(), settings.seed, settings.sigma, len(training)])
+        digest = hashlib.sha256(found.encode())
         for part in (*(cuts for one in (*cines[0], *cines[1]) for cuts in (one.drawn, one.seen)), self._check):
             for array in (part.images, part.landmarks, part.chances):
                 digest.update(np.ascontiguousarray(array))
-        digest.update(len(training).to_bytes(4, "little"))
+        self.curve = self._new_curve(cines[0], digest.hexdigest()) if settings.curve else None
+        digest.update(json.dumps(self.curve).encode())
         self._fingerprint = digest.hexdigest()
-        self.curve = self._new_curve(cines[0]) if settings.curve else None
         self._curves = spec.input.curves if self.curve is None else (*spec.input.curves, self.curve)
         cines = [[self._looked_at(one) for one in part] for part in cines]
         cuts = Cuts.together([one.drawn for one in cines[0]], [one.weight for one in cines[0]])
@@ -182,22 +183,28 @@ class HeatmapFinetune(TrainingRecipe):
         self._held = Cuts.together([one.seen for one in cines[1]], [one.weight for one in cines[1]])
         self._before = {name: self._error(self._base, cuts) for name, cuts in self._sets().items()}
 
-    def _new_curve(self, cines: Sequence[CorrectedCuts]) -> Curve | None:
-        """The curve that the training cines ask for. Kept beside the checkpoint: a run that goes on may have another
-        number of threads, and would find it again only nearly."""
-        kept = self.folder / _CURVE_FILE
+    def _new_curve(self, cines: Sequence[CorrectedCuts], run: str) -> Curve | None:
+        """The curve that the training cines ask for. It is kept under the name of this run, which is told by its data:
+        one that goes on elsewhere would find it again only nearly."""
+        kept = self.folder / f"curve-{run[:12]}.json"
         if kept.exists():
-            found = json.loads(kept.read_text())
-            if found["fingerprint"] == self._fingerprint:
-                return found["curve"] and tuple(tuple(knot) for knot in found["curve"])
+            try:
+                knots = json.loads(kept.read_text(encoding="utf-8"))
+            except ValueError:
+                knots = ()
+            if not (knots is None or valid_curve(knots)):
+                advice = "Delete it and the checkpoint beside it: the run begins anew."
+                raise InputError(kept, "the intensity curve of this run", "a damaged file", advice)
+            return knots and tuple(tuple(knot) for knot in knots)
         search = CurveSearch(
             lambda cuts, most: self._error(self._base, cuts, most),
             lambda parts: sum(TrainingRecipe.losses(self, self._base, parts).values()),
             self.settings.seed,
         )
-        curve = search.find(cines, self._check, self.spec.input.curves)
+        with prepared(self.settings.threads, torch.device("cpu")):
+            curve = search.find(cines, self._check, self.spec.input.curves)
         with atomic_open(kept) as stream:
-            json.dump({"fingerprint": self._fingerprint, "curve": curve}, stream)
+            json.dump(curve, stream)
         return curve
 
     def _looked_at(self, one: CorrectedCuts) -> CorrectedCuts:

@@ -26,6 +26,8 @@ _MITRAL = {
 }
 _KNOTS = 6
 _LEAST_PLACES = 200
+#: scaled intensities between two knots; less is an even image
+_LEAST_STEP = 1e-3
 
 
 def heart_intensities(image: np.ndarray, landmarks: np.ndarray, view: str) -> np.ndarray | None:
@@ -44,7 +46,8 @@ def intensity_curve(source: np.ndarray, target: np.ndarray) -> Curve | None:
 
     source, target: (n,) intensities at the same places of two hearts (`heart_intensities`). The places fit only
     roughly, which mixes tissues and would take away contrast: the target's medians tell the order in which source
-    intensities come, the target's own quantiles how bright each is. None where too little is seen of both.
+    intensities come, the target's own quantiles how bright each is. None where too little is seen of both, or the
+    source is even.
     """
     seen = np.isfinite(source) & np.isfinite(target)
     if seen.sum() < _LEAST_PLACES:
@@ -60,8 +63,10 @@ def intensity_curve(source: np.ndarray, target: np.ndarray) -> Curve | None:
     order = np.argsort(medians, kind="stable")
     ranks = np.empty(len(parts))
     ranks[order] = np.cumsum(shares[order]) - shares[order] / 2
-    levels = np.quantile(target, ranks)
-    return tuple((float(source[one].mean()), float(level)) for one, level in zip(parts, levels, strict=True))
+    knots = np.array([source[one].mean() for one in parts])
+    if (np.diff(knots) < _LEAST_STEP).any():
+        return None
+    return tuple(zip(knots.tolist(), np.quantile(target, ranks).tolist(), strict=True))
 
 
 def usual_hearts(images: np.ndarray, landmarks: np.ndarray, views: Sequence[str]) -> dict[str, np.ndarray]:

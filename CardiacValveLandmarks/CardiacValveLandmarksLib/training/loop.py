@@ -55,7 +55,7 @@ def train(recipe: Recipe, folder: Path, *, progress: Callable[[Progress], None] 
     """
     settings = recipe.settings
     device = torch.device(torch_device(torch, settings.device))
-    with locked_folder(folder) as folder, _prepared(settings.threads, device):
+    with locked_folder(folder) as folder, prepared(settings.threads, device):
         torch.manual_seed(settings.seed)
         net = recipe.network().to(device)
         state = RunState(net, recipe.optimiser(net), copy.deepcopy(net) if settings.average else None)
@@ -70,7 +70,7 @@ def train(recipe: Recipe, folder: Path, *, progress: Callable[[Progress], None] 
 
 
 @contextlib.contextmanager
-def _prepared(threads: int, device: torch.device) -> Iterator[None]:
+def prepared(threads: int, device: torch.device) -> Iterator[None]:
     """torch as training wants it, and as it was afterwards: a run may be one task of a program that does others."""
     cudnn = torch.backends.cudnn
     before = torch.get_num_threads(), _flushes_denormal(), cudnn.benchmark, cudnn.deterministic
