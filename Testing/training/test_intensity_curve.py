@@ -247,7 +247,9 @@ def tuned(tmp_path_factory):
 
 def test_another_contrast_is_learned_by_a_curve(tuned):
     before, after = tuned.comparison.held_out
-    assert after.mean_mm < 0.9 * before.mean_mm and tuned.notes[1].startswith("Corrected cines are looked at through")
+    assert after.mean_mm < 0.9 * before.mean_mm and tuned.notes[1].startswith(
+        "2 of the cines trained on are looked at through a new"
+    )
     assert len(resolve_model(tuned.file).input.curves) == 1
     kept, now = tuned.comparison.synthetic
     assert now.mean_mm < 1.05 * kept.mean_mm
@@ -280,4 +282,4 @@ def test_what_is_bright_far_from_the_heart_moves_no_tissue_along_the_curve(tuned
     plain, beside = (detect(item.cine.replace(frames=part), tuned.file, tta=False) for part in (frames, flared))
     assert beside.settings["intensity_curve"] == plain.settings["intensity_curve"] is not None
     moved = np.subtract(beside.settings["window_centre"], plain.settings["window_centre"])
-    assert np.linalg.norm(moved * item.cine.spacing) < 6
+    assert np.linalg.norm(moved * item.cine.spacing) < 0.7

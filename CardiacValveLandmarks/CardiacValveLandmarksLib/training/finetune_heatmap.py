@@ -177,10 +177,11 @@ class HeatmapFinetune(TrainingRecipe):
         digest.update(json.dumps(self.curve).encode())
         self._fingerprint = digest.hexdigest()
         self._curves = spec.input.curves if self.curve is None else (*spec.input.curves, self.curve)
-        cines = [[self._looked_at(one) for one in part] for part in cines]
-        cuts = Cuts.together([one.drawn for one in cines[0]], [one.weight for one in cines[0]])
+        looks, held = ([self._looked_at(one) for one in part] for part in cines)
+        self._through = sum(look is not one for look, one in zip(looks, cines[0], strict=True))
+        cuts = Cuts.together([one.drawn for one in looks], [one.weight for one in looks])
         self._pool = _MixedPool(self._pool, cuts, settings.corrected)
-        self._held = Cuts.together([one.seen for one in cines[1]], [one.weight for one in cines[1]])
+        self._held = Cuts.together([one.seen for one in held], [one.weight for one in held])
         self._before = {name: self._error(self._base, cuts) for name, cuts in self._sets().items()}
 
     def _new_curve(self, cines: Sequence[CorrectedCuts], run: str) -> Curve | None:
@@ -209,6 +210,8 @@ class HeatmapFinetune(TrainingRecipe):
 
     def _looked_at(self, one: CorrectedCuts) -> CorrectedCuts:
         """As it is or through a curve, whichever way the base model is nearest to its landmarks."""
+        if not self._curves:
+            return one
         looks = [one, *(one.through(curve) for curve in self._curves)]
         return min(looks, key=lambda look: self._error(self._base, look.seen))
 
@@ -240,8 +243,9 @@ class HeatmapFinetune(TrainingRecipe):
 
     def notes(self) -> tuple[str, ...]:
         """What was learned, in plain words."""
-        curve = () if self.curve is None else ("Corrected cines are looked at through an intensity curve.",)
-        return (*curve, f"The weights went {self.way:.0%} of the way.")
+        new = "a new" if self.curve is not None else "an"
+        seen = f"{self._through} of the cines trained on are looked at through {new} intensity curve."
+        return (*((seen,) if self._through else ()), f"The weights went {self.way:.0%} of the way.")
 
     def batch(self, number: int) -> dict[str, Tensor]:
         batch = super().batch(number)
