@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= demo
+# processes that run the tests, each on a core; 0: none but pytest's own
+WORKERS ?= 2
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 export MPLBACKEND = Agg
 export QT_QPA_PLATFORM = offscreen
@@ -15,7 +17,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.test-installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test-installed
 	$(VENV)/bin/ruff check .
