@@ -22,6 +22,7 @@ from .beat_path import MIN_FRAMES, beat_path
 from .heart_window import HEART_MM, middle_of_heart
 from .image_motion import follow_motion
 from .result import VIEW_CONFIDENCE, Cancel, Found, Progress
+from .short_valves import doubt_short_valves
 
 #: pixel spacings (mm) that are tried where a file states none
 SPACINGS_TRIED = (1.0, 1.25, 1.5, 1.8)
@@ -31,8 +32,6 @@ CONSENSUS_MM = 8.0
 SPREAD_REACH_MM = 20.0
 #: no landmark is further from its path through the beat (beat_path.py) than this (mm)
 REACH_MM = 10.0
-#: two points of one valve closer than this (mm) cannot both be right
-MIN_VALVE_MM = 10.0
 _BATCH = 8
 _SAMPLED_FRAMES = 6
 #: of the whole image no more than this (pixels of the model) is searched for the heart; 464 mm with the built-in one
@@ -343,7 +342,7 @@ class HeatmapDetector:
         confidence = np.nan_to_num(self._certainty(signs))
         if self.spec.decision is not None:  # calibrated on images the model recognises
             confidence *= min(1.0, scores[view] / self._view_threshold)
-        self._doubt_short_valves(view, spacing, positions, present, confidence, warnings)
+        warnings += doubt_short_valves(view, spacing, positions, present, confidence)
         return Found(
             positions,
             strength,
@@ -384,21 +383,6 @@ class HeatmapDetector:
         constant, *weights = self.spec.decision.confidence
         logit = constant + signs[..., : len(weights)] @ np.array(weights)
         return 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
-
-    def _doubt_short_valves(self, view, spacing, positions, present, confidence, warnings) -> None:
-        shown = [landmark for landmark in in_view(view) if landmark.valve]
-        for first in shown:
-            for second in shown:
-                if first.valve == second.valve and first.number < second.number:
-                    a, b = first.index, second.index
-                    gap = np.linalg.norm((positions[:, a] - positions[:, b]) * spacing, axis=-1)
-                    close = present[:, a] & present[:, b] & (gap < MIN_VALVE_MM)
-                    if close.any():
-                        confidence[np.ix_(close, [a, b])] *= 0.3
-                        warnings.append(
-                            f"The two {first.valve} points are closer than {MIN_VALVE_MM:g} mm in {close.sum()} of "
-                            f"{len(close)} frames: at least one of them is wrong there."
-                        )
 
 
 def _over_the_beat(values: np.ndarray, present: np.ndarray) -> np.ndarray:
