@@ -84,12 +84,10 @@ class HeatmapDetector:
         if view is not None:
             self._check_landmarks(view)
         sampled = np.unique(np.linspace(0, self.cine.n_frames - 1, _SAMPLED_FRAMES).round().astype(int))
-        readings = [
-            self._read(sampled, spacing, curve, mirrored, allowed, view)
-            for spacing in self._spacings()
-            for mirrored, allowed in self._handednesses().items()
-            for curve in self._curves()
-        ]
+        readings = []
+        for spacing in self._spacings():
+            for mirrored, allowed in self._handednesses().items():
+                readings += self._read(sampled, spacing, mirrored, allowed, view)
         scores = {name: max(reading.scores.get(name, 0.0) for reading in readings) for name in VIEWS}
         chosen = view
         if chosen is None:
@@ -132,10 +130,6 @@ class HeatmapDetector:
             return [self.cine.spacing]
         return [np.full(2, value) for value in SPACINGS_TRIED]
 
-    def _curves(self) -> tuple[Curve | None, ...]:
-        """The image as it is, and through each intensity curve that the model has learned."""
-        return (None, *self.spec.input.curves)
-
     def _handednesses(self) -> dict[bool, tuple[str, ...]]:
         """Mirrored or not -> the views the image can be of when it is read so, by its patient orientation."""
         if not self.spec.input.one_handed:
@@ -154,15 +148,18 @@ class HeatmapDetector:
         self,
         frames: np.ndarray,
         spacing: np.ndarray,
-        curve: Curve | None,
         mirrored: bool,
         allowed: tuple[str, ...],
         view: str | None,
-    ) -> _Reading:
-        """How the views an image can be of explain some frames, read at a spacing and handedness through a curve."""
-        window = self._locate(frames, spacing, curve, mirrored, view)
-        scores, other = self._view_scores(self._look(window, frames, None, curve))
-        return _Reading(window, spacing, curve, {name: scores[name] for name in allowed}, other)
+    ) -> list[_Reading]:
+        """How the views an image can be of explain some frames, read at a spacing and handedness: as it is, and through
+        each intensity curve that the model has learned."""
+        readings = []
+        for curve in (None, *self.spec.input.curves):
+            window = self._locate(frames, spacing, mirrored, view, curve, readings[0].window if readings else None)
+            scores, other = self._view_scores(self._look(window, frames, None, curve))
+            readings.append(_Reading(window, spacing, curve, {name: scores[name] for name in allowed}, other))
+        return readings
 
     def _assumptions(self, spacing: np.ndarray, window: Window, view: str) -> list[str]:
         said = []
@@ -187,17 +184,22 @@ class HeatmapDetector:
         return pixel_mm(window, self.spec.input.spacing_mm, self.cine.spacing)
 
     def _locate(
-        self, frames: np.ndarray, spacing: np.ndarray, curve: Curve | None, mirrored: bool, view: str | None
+        self,
+        frames: np.ndarray,
+        spacing: np.ndarray,
+        mirrored: bool,
+        view: str | None,
+        curve: Curve | None,
+        near: Window | None,
     ) -> Window:
-        """The window of the model's size around the heart, found on the whole image."""
+        """The window of the model's size around the heart, found on the whole image. near: where the image as it is has
+        the heart, from which a curve begins; None: in the middle."""
         middle = (np.array(self.cine.shape) - 1) / 2
         extent = np.array(self.cine.shape) * spacing / (self.spec.input.spacing_mm or 1.0)
         whole = tuple(int(max(self.size[axis], -(-extent[axis] // 16) * 16)) for axis in (0, 1))
         if self.spec.input.size is None:
             return self._window(spacing, middle, whole, mirrored)
-        near = self._window(spacing, middle, self.size, mirrored)
-        if curve is not None:  # begins with where the image as it is has the heart
-            near = self._locate(frames, spacing, None, mirrored, view)
+        near = near or self._window(spacing, middle, self.size, mirrored)
         whole = tuple(max(self.size[axis], min(_LARGEST, whole[axis])) for axis in (0, 1))
         if whole == self.size:
             return near

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .shading import even_out, log_shading
+from .spec import BRIGHTEST
 
 #: knots (intensity, another intensity) of a curve between scaled intensities, the first rising; level beyond its ends
 Curve = tuple[tuple[float, float], ...]
@@ -42,7 +43,7 @@ def scale_windows(
         bright = bright_level(images) if bright is None else bright
         if bright <= 0:
             return np.zeros(images.shape, np.float32)
-        return np.clip(images / bright, 0, 1.5).astype(np.float32)
+        return np.clip(images / bright, 0, BRIGHTEST).astype(np.float32)
     if intensity == "evened":
         images = even_out(images, log_shading(images.mean(0), spacing_mm))
     axes = (0, 1, 2) if intensity == "file" else (1, 2)

@@ -21,8 +21,8 @@ RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 KINDS = ("coordinates", "heatmap", "short-axis")
 INTENSITIES = ("file", "frame", "percentile", "evened")
 SYMMETRIES = ("square", "rotations", "none")
-#: what scaled intensities are clipped to (models.intensity)
-_BRIGHTEST = 1.5
+#: what "percentile" clips scaled intensities to (models.intensity)
+BRIGHTEST = 1.5
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def valid_curve(value: object) -> bool:
     if not all(isinstance(knot, list) and len(knot) == 2 for knot in value):
         return False
     numbers = [number for knot in value for number in knot]
-    if not all(_is_number(number) and 0 <= number <= _BRIGHTEST for number in numbers):
+    if not all(_is_number(number) and 0 <= number <= BRIGHTEST for number in numbers):
         return False
     return all(a[0] < b[0] for a, b in pairwise(value))
 

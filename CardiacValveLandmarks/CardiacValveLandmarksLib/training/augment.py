@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..models.spec import BRIGHTEST
+
 
 def _uniform(generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
     return torch.rand(*shape, generator=generator, device=generator.device) * (high - low) + low
@@ -147,4 +149,4 @@ def rescale(images: Tensor) -> Tensor:
     """The intensity scaling of the heat-map network: each image divided by its 99th percentile, clipped to [0, 1.5]."""
     flat = images.flatten(1)
     top = torch.quantile(flat[:, ::3].float(), 0.99, dim=1).clamp(min=1e-6)
-    return (images / top[:, None, None, None]).clamp(0, 1.5)
+    return (images / top[:, None, None, None]).clamp(0, BRIGHTEST)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..landmarks import VIEWS
-from ..models.intensity import Curve, through_curve
+from ..models.intensity import Curve, bright_level, scale_windows, through_curve
 from ..models.sampling import Window
 from .corrections import CorrectedCine, label_weights
 
@@ -57,17 +57,17 @@ class CorrectedCuts:
         points = one.landmarks.positions
         centre = np.nanmean(points[label_weights(one.landmarks).any(1)], axis=(0, 1))
 
-        def cut(spacing_mm: float, size: int, scale: float | None) -> tuple[Cuts, float]:
+        def cut(spacing_mm: float, size: int, bright: float | None) -> tuple[Cuts, float]:
             window = Window(one.cine.shape, tuple(centre), tuple(spacing_mm / one.cine.spacing), (size,) * 2, mirrored)
             images = window.images(one.cine.frames[frames])
-            scale = scale or max(float(np.percentile(images, 99)), 1e-6)
-            images = np.clip(images / scale, 0, 1.5).astype(np.float32)
+            bright = bright_level(images) if bright is None else bright
+            images = scale_windows(images, "percentile", bright=bright)
             landmarks = inside(points[frames], window).astype(np.float32)
             classes = np.full(len(frames), VIEWS.index(one.view))
-            return Cuts(images, landmarks, classes, weights[frames].sum(1) / weights.sum()), scale
+            return Cuts(images, landmarks, classes, weights[frames].sum(1) / weights.sum()), bright
 
-        seen, scale = cut(settings.spacing_mm, settings.size, None)
-        drawn, _ = cut(settings.shard_spacing_mm, settings.shard_kind.size, scale)
+        seen, bright = cut(settings.spacing_mm, settings.size, None)
+        drawn, _ = cut(settings.shard_spacing_mm, settings.shard_kind.size, bright)
         return cls(seen, drawn, float(weights.sum()))
 
     def through(self, curve: Curve | None) -> CorrectedCuts:

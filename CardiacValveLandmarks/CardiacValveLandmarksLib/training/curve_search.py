@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..landmarks import VIEWS
 from ..models.intensity import Curve, through_curve
+from ..models.spec import BRIGHTEST
 from .augment import rescale
 from .corrected_cuts import CorrectedCuts, Cuts
 from .intensity_curve import curves_to_usual, usual_hearts
@@ -102,7 +103,7 @@ class CurveSearch:
             (levels.grad,) = torch.autograd.grad(self.loss(batch), levels)
             optimiser.step()
             with torch.no_grad():
-                levels.clamp_(0, 1.5)
+                levels.clamp_(0, BRIGHTEST)
         return tuple((float(knot), float(level)) for knot, level in zip(knots, levels.detach(), strict=True))
 
 
