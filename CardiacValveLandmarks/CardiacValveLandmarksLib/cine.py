@@ -27,6 +27,7 @@ class Cine:
         nothing here identifies the patient.
     files: paths of the DICOM files the frames are of; () for other formats.
     attributes: further facts for reports (field strength, sequence name, ...), never needed to compute.
+    doubts: what is doubtful about the files (frames that are missing, ...), in plain words.
     """
 
     frames: np.ndarray
@@ -43,6 +44,7 @@ class Cine:
     patient_key: str = ""
     files: tuple[str, ...] = ()
     attributes: Mapping[str, str | float] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.frames, dtype=np.float32)

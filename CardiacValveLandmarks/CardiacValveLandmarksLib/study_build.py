@@ -55,6 +55,7 @@ def build_study(entries: Sequence[tuple[Cine, LandmarkSeries]], settings: StudyS
     apex_direction, from_apex = apex_direction_of(assignment.views, paths, doubts)
     own = {view: _beat(trajectories, apex_direction) for view, trajectories in paths.items()}
     views = tuple(_study_view(one, own[one.view]) for one in assignment.views)
+    doubts += [f"{one.view} ({one.cine.name}): {doubt}" for one in assignment.views for doubt in one.cine.doubts]
     doubts += timing_doubts(views)
     paths = _align(paths, own, settings, doubts)
     geometries = {one.view: one.geometry for one in assignment.views}

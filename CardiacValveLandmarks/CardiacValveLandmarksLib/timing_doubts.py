@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .readers.checks import GAP, TOO_SHORT
+from .readers.checks import COUNTED, TOO_SHORT, gap_doubt
 from .study import StudyView
 
 #: RR that differ by more than this part of their mean are warned of
 _RR_TOLERANCE = 0.2
+#: an RR that no file states and that is shorter than this is asked about, ms: more than 150 beats a minute
+_SHORT_RR_MS = 400.0
 
 
 def timing_doubts(views: Sequence[StudyView]) -> list[str]:
@@ -28,13 +30,13 @@ def timing_doubts(views: Sequence[StudyView]) -> list[str]:
             )
         elif TOO_SHORT in view.rr_source:
             doubts.append(f"{view.view} ({view.name}): RR of {view.rr_ms:.0f} ms, {view.rr_source}. Check it.")
-        if view.times_ms is not None and len(view.times_ms) > 2:
-            steps = np.diff(view.times_ms)
-            if steps.max() > GAP * np.median(steps):
-                doubts.append(
-                    f"{view.view} ({view.name}): two frames lie {steps.max():.0f} ms apart, the others "
-                    f"{np.median(steps):.0f} ms: some seem to be missing."
-                )
+        elif view.rr_source.startswith(COUNTED) and view.rr_ms < _SHORT_RR_MS:
+            doubts.append(
+                f"{view.view} ({view.name}): an RR of {view.rr_ms:.0f} ms follows from its frames and their interval "
+                f"({60000 / view.rr_ms:.0f} beats a minute): check the interval, velocities hang on it."
+            )
+        if gap := gap_doubt(view.times_ms):
+            doubts.append(f"{view.view} ({view.name}): {gap}.")
         if np.isnan(view.rr_ms):
             spread = ""
             if view.times_ms is not None:

@@ -111,6 +111,7 @@ def test_placeholder_is_no_geometry(tmp_path, matrix, spacing):
         (1, "sec", None),
         (30, "unknown", None),
         (0, "sec", None),
+        (0.0052, "sec", None),  # a repetition time
     ],
 )
 def test_times_need_a_unit_and_a_possible_interval(tmp_path, step, unit, interval):

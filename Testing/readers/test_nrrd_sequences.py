@@ -145,7 +145,22 @@ def test_units(tmp_path):
     # Slicer's DICOM import: numbered, no unit
     write_nrrd(tmp_path / "a.nrrd", frames, units='"" "" "" ""', axis_3_index_values="0 1 2 3 4 5")
     read = read_cine(tmp_path / "a.nrrd")
+    assert read.times_ms is None and read.attributes["order_source"] == "index values"
+    write_nrrd(tmp_path / "a.nrrd", frames, units='"" "" "" ""', axis_3_index_values="a b c d e f")
+    read = read_cine(tmp_path / "a.nrrd")
     assert read.times_ms is None and read.attributes["order_source"] == "file"
+    np.testing.assert_array_equal(read.frames, frames)
+
+
+@pytest.mark.parametrize("unit", ["seconds", "", "mm"])
+def test_an_index_out_of_order(tmp_path, unit):
+    """Frames are put in the order of the index whatever its unit is."""
+    frames = noise()
+    values = "0.07 0 0.035 0.105 0.175 0.14"
+    write_nrrd(tmp_path / "a.nrrd", frames, units=f'"" "" "" "{unit}"', axis_3_index_values=values)
+    read = read_cine(tmp_path / "a.nrrd")
+    np.testing.assert_array_equal(read.frames, frames[[1, 2, 0, 3, 5, 4]])
+    assert (read.times_ms is None) == (unit != "seconds")
 
 
 def test_no_geometry(tmp_path):

@@ -52,6 +52,9 @@ def _terminable() -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Exit status: 0 done, 1 a fault of ours, 2 usage, 3 input, 4 model."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a path that the terminal's encoding lacks is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     arguments = sys.argv[1:] if arguments is None else arguments
     try:

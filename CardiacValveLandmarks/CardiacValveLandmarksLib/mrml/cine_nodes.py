@@ -18,7 +18,7 @@ from ..cine import Cine
 from ..errors import InputError
 from ..files import safe_name
 from ..geometry import SliceGeometry
-from ..readers.checks import cycle_from_frames, is_placeholder
+from ..readers.checks import COUNTED, TIME_MS, cycle_from_frames, is_placeholder
 from .scene import ATTRIBUTE_KIND, ATTRIBUTE_VIEW, PREFIX, flip, in_scene, sequences_logic
 
 #: facts of a Cine that a sequence node has no place for
@@ -31,7 +31,6 @@ _TAG = "MultiVolume.FrameIdentifyingDICOMTagName"
 _FILES = "MultiVolume.FrameFileList"
 #: tags that are times; the importer also orders frames by echo time, flip angle, …
 _TIME_TAGS = ("TriggerTime", "AcquisitionTime", "ContentTime", "SeriesTime")
-_MS = {"ms": 1.0, "msec": 1.0, "s": 1000.0, "sec": 1000.0, "seconds": 1000.0}
 #: frames of one cine may differ by this, mm, in where they lie
 _SAME_PLACE_MM = 1e-2
 
@@ -64,6 +63,7 @@ def cine_from_sequence(sequence, view: str | None = None) -> Cine:
     if facts:
         thickness, placed, spacing = (facts.pop(key) for key in ("thickness", "geometry", "spacing"))
         geometry = _geometry(matrix, thickness) if placed else None
+        facts["doubts"] = tuple(facts.get("doubts", ()))  # earlier versions wrote none
     else:
         axes = flip(matrix[:3, [1, 0, 2]].T).T
         geometry, spacing = _geometry(matrix, np.linalg.norm(matrix[:3, 2])), None
@@ -71,7 +71,7 @@ def cine_from_sequence(sequence, view: str | None = None) -> Cine:
             # read from a file without patient space: Slicer then puts it along the axes, at the origin
             geometry, spacing = None, None if (geometry.spacing == 1).all() else geometry.spacing
         rr = cycle_from_frames(times) if gated else None
-        facts = {"name": safe_name(name), "rr_ms": rr, "rr_source": "unknown" if rr is None else "frames × interval"}
+        facts = {"name": safe_name(name), "rr_ms": rr, "rr_source": "unknown" if rr is None else COUNTED}
         facts |= _dicom_facts(sequence, frames.shape, times)
     view = view or sequence.GetAttribute(ATTRIBUTE_VIEW) or None
     return Cine(frames, geometry, spacing, times, view=view, **facts)
@@ -115,6 +115,7 @@ def sequence_from_cine(cine: Cine, scene=None):
         "frame_of_reference_uid": cine.frame_of_reference_uid,
         "patient_key": cine.patient_key,
         "attributes": dict(cine.attributes),
+        "doubts": cine.doubts,
     }
     sequence.SetAttribute(_ATTRIBUTE_FACTS, json.dumps(facts, default=float))
     sequence.SetAttribute(ATTRIBUTE_KIND, KIND)
@@ -265,7 +266,7 @@ def _times_ms(sequence) -> tuple[np.ndarray | None, bool]:
     else:
         texts, unit = [sequence.GetNthIndexValue(i) for i in range(count)], sequence.GetIndexUnit() or ""
         gated = True
-    factor = _MS.get(unit.strip().lower())
+    factor = TIME_MS.get(unit.strip().lower())
     if factor is None or len(texts) != count:
         return None, False
     try:
@@ -292,5 +293,15 @@ def _dicom_facts(sequence, shape: tuple[int, ...], times: np.ndarray | None) -> 
     cine = cines[0]
     if not np.allclose(cine.times_ms - cine.times_ms[0], times - times[0], atol=1.0):
         return {}
-    names = ("rr_ms", "rr_source", "name", "source", "study_uid", "frame_of_reference_uid", "patient_key", "attributes")
+    names = (
+        "rr_ms",
+        "rr_source",
+        "name",
+        "source",
+        "study_uid",
+        "frame_of_reference_uid",
+        "patient_key",
+        "attributes",
+        "doubts",
+    )
     return {name: getattr(cine, name) for name in names}

@@ -14,6 +14,16 @@ MAX_FRAME_INTERVAL_MS = 250.0
 RR_RANGE_MS = (150.0, 3000.0)
 #: an interval between frames this much longer than the median is a gap: a frame is missing
 GAP = 1.6
+#: from this share of intervals unlike the median on, it is no single frame that is missing
+_UNEVEN = 0.25
+#: names of units of time -> ms
+TIME_MS = {
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1.0),
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1000.0),
+    **dict.fromkeys(("us", "usec", "microsecond", "microseconds"), 0.001),
+}
+#: how `rr_source` begins where the RR follows from the frames (`cycle_from_frames`)
+COUNTED = "frames × interval"
 #: how `rr_source` ends where a stated cycle was not believed
 TOO_SHORT = "is shorter than the time the frames span"
 #: frames span this many stated cycles before several beats are looked for
@@ -48,15 +58,20 @@ def check_one_beat(path: str | os.PathLike, frames: np.ndarray, times_ms: np.nda
         )
 
 
+def one_frame(path: str | os.PathLike, found: str = "one frame only") -> InputError:
+    """That there is no cine in what was found."""
+    return InputError(
+        path,
+        "a cine (several frames of one slice)",
+        found,
+        "This is a still image or a localiser; give the folder that holds all frames of the series.",
+    )
+
+
 def check_frames(path: str | os.PathLike, frames: np.ndarray) -> None:
     """InputError unless `frames` (T, H, W) has several finite frames that are neither constant nor all the same."""
     if len(frames) < 2:
-        raise InputError(
-            path,
-            "a cine (several frames of one slice)",
-            "one frame only",
-            "This is a still image or a localiser; give the folder that holds all frames of the series.",
-        )
+        raise one_frame(path)
     bad = np.flatnonzero(~np.isfinite(frames).all((1, 2)))
     if bad.size:
         raise InputError(
@@ -87,6 +102,23 @@ def check_interval(path: str | os.PathLike, times_ms: np.ndarray) -> None:
             f"{len(times_ms)} frames {interval:.0f} ms apart",
             "This looks like a dynamic (perfusion) or mapping series.",
         )
+
+
+def gap_doubt(times_ms: np.ndarray | None) -> str:
+    """In plain words, where frames seem to be missing or two series mixed; "" where the frames lie evenly."""
+    if times_ms is None or len(times_ms) < 3:
+        return ""
+    steps = np.diff(times_ms)
+    usual = float(np.median(steps))
+    long, short = steps > GAP * usual, steps < usual / GAP
+    if np.mean(long | short) >= _UNEVEN:
+        return (
+            f"its frames lie {steps.min():.0f} to {steps.max():.0f} ms apart: images of two series may be mixed, or "
+            "some are missing"
+        )
+    if long.any():
+        return f"two frames lie {steps.max():.0f} ms apart, the others {usual:.0f} ms: some seem to be missing"
+    return ""
 
 
 def cycle_from_frames(times_ms: np.ndarray | None) -> float | None:

@@ -16,11 +16,11 @@ from ..cine import Cine
 from ..errors import InputError
 from ..files import safe_name
 from ..geometry import SliceGeometry
-from .checks import GAP, check_frames, check_one_beat
+from .checks import check_frames, check_one_beat, gap_doubt, one_frame
 from .dicom_frames import Damaged, Frame, NotCine, read_headers
 from .dicom_pixels import read_pixels
 from .result import Scan, Skipped
-from .timing import Ordered, cycle_length, order_frames, stated_cycle
+from .timing import Ordered, by_image_type, cycle_length, frames_stated, order_frames, stated_cycle
 
 _log = logging.getLogger(__name__)
 
@@ -80,10 +80,11 @@ class _Series:
         return safe_name("_".join(parts) or (first.path.stem if single else first.path.parent.resolve().name))
 
 
-def read_dicom(paths: Sequence[Path]) -> Scan:
-    """All cines in these DICOM files, and what else they hold. Never raises for a single bad file or series."""
+def read_dicom(paths: Sequence[Path], lost: Sequence[Damaged] = ()) -> Scan:
+    """All cines in these DICOM files, and what else they hold. Never raises for a single bad file or series.
+    lost: files that must be images of a series and are none."""
     frames: list[Frame] = []
-    damaged: list[Damaged] = []
+    damaged = list(lost)
     rejected: dict[tuple[str, str, str], list[NotCine]] = {}
     for path in paths:
         try:
@@ -116,10 +117,13 @@ def _group(frames: Sequence[Frame]) -> list[_Series]:
     by_series: dict[tuple, _Series] = {}
     seen = set()
     for frame in frames:
-        # without a UID the folder is the best there is
-        key = (frame.series_uid or frame.path.parent,)
+        # without a UID the folder and the number are the best there is
+        key = (frame.series_uid,) if frame.series_uid else (frame.path.parent, frame.facts.get("SeriesNumber"))
         one = by_series.setdefault(key, _Series([], "SeriesInstanceUID" if frame.series_uid else "folder"))
-        identity = (frame.instance_uid, frame.index, *key, *frame.times.items(), *_listed(frame.position))
+        identity = (
+            *(frame.instance_uid, frame.index, *key, *frame.times.items(), *_listed(frame.position)),
+            *(frame.image_type, frame.echo, frame.acquisition),
+        )
         if frame.instance_uid and identity in seen:
             one.duplicates += 1
             continue
@@ -161,31 +165,26 @@ def _read_series(series: _Series, scan: Scan) -> None:
     """Add the cines of one series to the scan, and what is none."""
     planes = _planes(series.frames)
     if all(len(plane) == 1 for plane in planes):
-        scan.skipped.append(
-            Skipped(
-                series.source,
-                "a cine (several frames of one slice)",
-                "one frame only" if len(planes) == 1 else f"{len(planes)} slices with one image each",
-                "This is a still image or a localiser; give the folder that holds all frames of the series.",
-            )
-        )
+        found = "one frame only" if len(planes) == 1 else f"{len(planes)} slices with one image each"
+        scan.skipped.append(Skipped.from_error(one_frame(series.source, found)))
         return
     pixels: dict[Path, np.ndarray] = {}
     for number, plane in enumerate(planes, 1):
         name, source = series.name, series.source
         if len(planes) > 1:
             name, source = f"{name}_slice{number}", f"{source}, slice {number}"
-        try:
-            _check_alike(source, plane)
-            parts = order_frames(source, plane)
-        except InputError as error:
-            scan.skipped.append(Skipped.from_error(error))
-            continue
-        for ordered in parts:
+        for images in by_image_type(plane):
             try:
-                scan.cines.append(_cine(series, name, source, ordered, pixels))
+                _check_alike(source, images)
+                parts = order_frames(source, images)
             except InputError as error:
                 scan.skipped.append(Skipped.from_error(error))
+                continue
+            for ordered in parts:
+                try:
+                    scan.cines.append(_cine(series, name, source, ordered, pixels))
+                except InputError as error:
+                    scan.skipped.append(Skipped.from_error(error))
 
 
 def _planes(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -231,7 +230,7 @@ def _check_alike(source: str, frames: Sequence[Frame]) -> None:
 def _cine(series: _Series, name: str, source: str, ordered: Ordered, pixels: dict[Path, np.ndarray]) -> Cine:
     frames = ordered.frames
     first = frames[0]
-    words = {word.upper() for word in first.image_type[2:]} & _NOT_MAGNITUDE
+    words = {word.upper() for frame in frames for word in frame.image_type[2:]} & _NOT_MAGNITUDE
     if words:
         raise InputError(source, "magnitude images", f"ImageType with {', '.join(sorted(words))} (phase or complex)")
     rr, rr_source = cycle_length(source, ordered)
@@ -263,7 +262,20 @@ def _cine(series: _Series, name: str, source: str, ordered: Ordered, pixels: dic
         patient_key=_patient_key(first.patient),
         files=tuple(dict.fromkeys(str(frame.path) for frame in frames)),
         attributes=_attributes(series, source, ordered),
+        doubts=_doubts(frames),
     )
+
+
+def _doubts(frames: Sequence[Frame]) -> tuple[str, ...]:
+    doubts = []
+    stated = frames_stated(frames)
+    if stated is not None and stated > len(frames):
+        doubts.append(f"The files state {stated} frames a heart beat, and {len(frames)} are there: some are missing.")
+    types = Counter("\\".join(filter(None, frame.image_type)) for frame in frames)
+    if len(types) > 1:
+        listed = ", ".join(f"{name} in {count}" for name, count in types.most_common(3))
+        doubts.append(f"Its images are of different types ({listed}): they may not belong together.")
+    return tuple(doubts)
 
 
 def _geometry(source: str, frame: Frame) -> SliceGeometry | None:
@@ -312,14 +324,7 @@ def _attributes(series: _Series, source: str, ordered: Ordered) -> dict[str, str
         attributes["slice_thickness"] = first.thickness
     if series.duplicates:
         attributes["duplicates_dropped"] = float(series.duplicates)
-    if times is not None and len(times) > 2:
-        steps = np.diff(times)
-        if steps.max() > GAP * np.median(steps):
-            attributes["longest_gap_ms"] = float(steps.max())
-            _log.warning(
-                "%s: a frame seems to be missing (%.0f ms between two frames, %.0f ms as a rule)",
-                source,
-                steps.max(),
-                np.median(steps),
-            )
+    if gap := gap_doubt(times):
+        attributes["longest_gap_ms"] = float(np.diff(times).max())
+        _log.warning("%s: %s", source, gap)
     return attributes

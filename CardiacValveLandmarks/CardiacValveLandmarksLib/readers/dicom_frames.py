@@ -63,8 +63,19 @@ _CLOCKS = (
     "ContentTime",
 )
 _CYCLE = ("NominalInterval", "RRIntervalTimeNominal", "HeartRate")
-_FACTS = ("MagneticFieldStrength", "RepetitionTime", "EchoTime", "FlipAngle", "SliceLocation", "SeriesNumber")
+_FACTS = (
+    *("MagneticFieldStrength", "RepetitionTime", "EchoTime", "FlipAngle", "SliceLocation", "SeriesNumber"),
+    "CardiacNumberOfImages",
+)
 _WORDS = ("Manufacturer", "ManufacturerModelName", "SeriesDescription", "SequenceName")
+#: where a legacy converted enhanced image (PS3.3 C.7.6.16.2.25) keeps what has no group of its own
+_CONVERTED = (
+    "UnassignedPerFrameConvertedAttributesSequence",
+    "UnassignedSharedConvertedAttributesSequence",
+)
+#: GE's own element that tells phase from magnitude, who owns its block, and what its values mean
+_GE_OWNER, _GE_COMPONENT = 0x00430010, 0x0043102F
+_GE_COMPONENTS = {1: "PHASE", 2: "REAL", 3: "IMAGINARY"}
 #: what the pixels need to be decoded
 PIXEL_ATTRIBUTES = (
     *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns"),
@@ -82,6 +93,7 @@ _HEADER = (
     *_CYCLE,
     *_FACTS,
     *_WORDS,
+    *(_GE_OWNER, _GE_COMPONENT),
 )
 #: what pydicom raises on files that are cut off or damaged
 PARSE_ERRORS = (
@@ -93,6 +105,7 @@ PARSE_ERRORS = (
     AttributeError,
     NotImplementedError,
     RuntimeError,
+    StopIteration,
     struct.error,
     zlib.error,
 )
@@ -247,10 +260,10 @@ def _frames(path: Path, data, series_uid: str) -> list[Frame]:
     for index in range(count):
         places = ([each[index]] if each else []) + shared[:1]
         image_type = _value(data, places, "FrameType") or data.get("ImageType") or ()
-        component = str(_value(data, places, "ComplexImageComponent") or "")
+        component = str(_value(data, places, "ComplexImageComponent") or _ge_component(data))
         numbers = {name: _number(_value(data, places, name)) for name in (*_NUMBERS, *_CYCLE)}
         clocks = {name: _clock(_value(data, places, name)) for name in _CLOCKS}
-        facts = {name: _fact(_value(data, (), name)) for name in _FACTS} | {name: text(name) for name in _WORDS}
+        facts = {name: _fact(_value(data, places, name)) for name in _FACTS} | {name: text(name) for name in _WORDS}
         times = {name: numbers[name] for name in _NUMBERS} | clocks
         thickness = _number(_value(data, places, "SliceThickness"))
         slope = _number(_value(data, places, "RescaleSlope"))
@@ -271,10 +284,10 @@ def _frames(path: Path, data, series_uid: str) -> list[Frame]:
                 thickness=float("nan") if thickness is None else thickness,
                 times={name: value for name, value in times.items() if value is not None},
                 cycle={name: numbers[name] for name in _CYCLE if numbers[name]},
-                temporal_resolution=_number(data.get("TemporalResolution")) or None,
+                temporal_resolution=_above_0(_number(_value(data, places, "TemporalResolution"))),
                 image_type=(*(str(part) for part in _listed(image_type)), component),
-                echo=str(_value(data, places, "EffectiveEchoTime") or data.get("EchoNumbers") or ""),
-                acquisition=text("AcquisitionNumber"),
+                echo=str(_value(data, places, "EffectiveEchoTime") or _value(data, places, "EchoNumbers") or ""),
+                acquisition=str(_value(data, places, "AcquisitionNumber") or ""),
                 slope=1.0 if slope is None else slope,
                 intercept=0.0 if intercept is None else intercept,
                 inverted=text("PhotometricInterpretation") == "MONOCHROME1",
@@ -286,16 +299,30 @@ def _frames(path: Path, data, series_uid: str) -> list[Frame]:
 
 def _value(data, places: Sequence, name: str):
     """A value of one frame: from its own functional groups, the shared ones, or the top."""
-    group = _FUNCTIONAL_GROUPS.get(name)
+    groups = (_FUNCTIONAL_GROUPS[name], *_CONVERTED) if name in _FUNCTIONAL_GROUPS else _CONVERTED
     for place in places:
-        items = place.get(group) if group else None
-        if items and items[0].get(name) not in (None, ""):
-            return items[0].get(name)
+        for group in groups:
+            items = place.get(group)
+            if items and items[0].get(name) not in (None, ""):
+                return items[0].get(name)
     try:
         return data.get(name)
     except (TypeError, ValueError):
         # not what its representation allows, such as an integer string with a decimal point: as it stands
         return data.get_item(name).value.decode("ascii", "replace").strip("\0 ")
+
+
+def _ge_component(data) -> str:
+    """What GE says of an image that is no magnitude; "" for all others."""
+    if str(data[_GE_OWNER].value if _GE_OWNER in data else "").strip() != "GEMS_PARM_01" or _GE_COMPONENT not in data:
+        return ""
+    value = data[_GE_COMPONENT].value
+    value = int.from_bytes(value, "little") if isinstance(value, bytes) else _fact(value)  # unknown to the transfer
+    return _GE_COMPONENTS.get(value, "")
+
+
+def _above_0(number: float | None) -> float | None:
+    return number if number is not None and number > 0 else None
 
 
 def _listed(value) -> Sequence:

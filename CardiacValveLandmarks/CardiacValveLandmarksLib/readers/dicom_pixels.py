@@ -15,9 +15,13 @@ _WANTED = (
     *("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 )
 
+#: the marker that ends every JPEG and JPEG-LS image
+_END_OF_IMAGE = b"\xff\xd9"
+
 
 def read_pixels(path: Path) -> np.ndarray:
-    """(N, H, W) stored values, before rescaling. Damaged, or InputError where a decoder is missing.
+    """(N, H, W) stored values, before rescaling. Damaged where they are not whole, InputError where a decoder is
+    missing.
 
     Compressed files are decoded by pydicom where it has a decoder for their transfer syntax, else (single images)
     by the GDCM that SimpleITK carries.
@@ -31,6 +35,7 @@ def read_pixels(path: Path) -> np.ndarray:
             if syntax is None:  # no preamble: the encoding was guessed
                 name = "ImplicitVRLittleEndian" if is_implicit(data) else "ExplicitVRLittleEndian"
                 data.file_meta.TransferSyntaxUID = syntax = getattr(pydicom.uid, name)
+            _check_ends(path, data, syntax)
             if syntax.is_compressed and not _can_decode(syntax):
                 pixels = _decode_with_gdcm(path, data, syntax)
             else:
@@ -40,6 +45,23 @@ def read_pixels(path: Path) -> np.ndarray:
     except PARSE_ERRORS as error:
         raise Damaged(path, f"pixel data that cannot be decoded ({first_line(error)})") from error
     return pixels.reshape(-1, *pixels.shape[-2:])
+
+
+def _check_ends(path: Path, data, syntax) -> None:
+    """Damaged where a JPEG or JPEG-LS image is cut off: decoders fill in what is missing without a word."""
+    from pydicom import encaps
+    from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+
+    if syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes):
+        return
+    count = int(data.get("NumberOfFrames", 1) or 1)
+    if hasattr(encaps, "generate_frames"):
+        streams = encaps.generate_frames(data.PixelData, number_of_frames=count)
+    else:  # pydicom 2
+        streams = encaps.generate_pixel_data_frame(data.PixelData, count)
+    for number, stream in enumerate(streams):
+        if not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
+            raise Damaged(path, f"image {number} cut off (its compressed data has no end)")
 
 
 def _can_decode(syntax) -> bool:

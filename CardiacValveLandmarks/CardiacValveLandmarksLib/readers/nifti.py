@@ -20,7 +20,7 @@ from ..cine import Cine
 from ..errors import InputError
 from ..files import safe_name
 from ..geometry import SliceGeometry
-from .checks import MAX_FRAME_INTERVAL_MS, check_frames, cycle_from_frames, is_placeholder
+from .checks import COUNTED, MAX_FRAME_INTERVAL_MS, check_frames, cycle_from_frames, is_placeholder
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ _COLOURS = {128: "RGB", 2304: "RGBA", 32: "complex", 1792: "complex", 2048: "com
 _LENGTH_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 _TIME_MS = {8: 1000.0, 16: 1.0, 24: 0.001}
 _MAX_HEADER = 540
+#: ms; what is shorter is an echo's repetition time, which converters write in the place of the frame interval
+_MIN_INTERVAL_MS = 10.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def read_nifti(path: Path) -> Cine:
         spacing=spacing,
         times_ms=times,
         rr_ms=rr,
-        rr_source="frames × interval" if rr is not None else "unknown",
+        rr_source=COUNTED if rr is not None else "unknown",
         name=safe_name(path.name.removesuffix(".gz").removesuffix(".nii")),
         source=str(path),
         attributes={"order_source": "file", "geometry_source": geometry_source, "time_source": time_source},
@@ -174,6 +176,8 @@ def _parse(path: Path, order: str, head: bytes, version: int) -> Header:
     while rank > 4 and dim[rank] == 1:
         rank -= 1
     smallest = 352 if version == 1 else 544
+    if not math.isfinite(offset):
+        raise InputError(path, "where the pixels begin (vox_offset)", f"{offset}", "The header is damaged.")
     pixdim = np.array(pixdim, np.float64)
     sform = np.vstack([np.reshape(srow, (3, 4)), [0, 0, 0, 1]]).astype(np.float64)
     return Header(
@@ -238,7 +242,7 @@ def _times(path: Path, header: Header) -> tuple[np.ndarray | None, str]:
     if factor is None or not np.isfinite(step) or step <= 0:
         return None, "none: the header states no frame interval with a unit"
     interval = step * factor
-    if not 1 <= interval <= MAX_FRAME_INTERVAL_MS:
+    if not _MIN_INTERVAL_MS <= interval <= MAX_FRAME_INTERVAL_MS:
         # 1 s is what writers put when they know nothing
         if interval != 1000:
             _log.warning(

@@ -20,7 +20,7 @@ from ..cine import Cine
 from ..errors import InputError
 from ..files import safe_name
 from ..geometry import SliceGeometry
-from .checks import check_frames, check_interval, cycle_from_frames, is_placeholder
+from .checks import COUNTED, TIME_MS, check_frames, check_interval, cycle_from_frames, is_placeholder
 
 _TYPES = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -43,7 +43,6 @@ _SPACES = {
     "left-anterior-superior": (1, -1, 1),
     "las": (1, -1, 1),
 }
-_TIME_MS = {"ms": 1.0, "msec": 1.0, "s": 1000.0, "sec": 1000.0, "us": 0.001}
 _LENGTH_MM = {"mm": 1.0, "millimeter": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}
 _TIME_KINDS = ("list", "time")
 _EXPECTED = "a sequence of one slice: a 4-D NRRD with three space axes and one list (time) axis"
@@ -53,7 +52,8 @@ def read_nrrd(path: Path) -> Cine:
     """The cine of an NRRD sequence with one slice. Rows (the slower axis) are axis 0 of the frames, as in DICOM.
 
     geometry is None where the header states no patient space, or a placeholder (along the axes, at the origin).
-    times_ms come from Slicer's index values where the index has a unit of time. InputError for what is no cine.
+    Frames are in the order of Slicer's index values, which are their times_ms where the index has a unit of time; where
+    they are no numbers, as in the file. InputError for what is no cine.
     """
     try:
         raw = path.read_bytes()
@@ -85,7 +85,7 @@ def read_nrrd(path: Path) -> Cine:
     rows, columns = (number for number in reversed(space) if number != slice_axis)
     frames = frames.reshape(sizes[axis], sizes[rows], sizes[columns]).astype(np.float32)
     times, order = _times(path, axis, sizes[axis], fields, keys)
-    frames = np.ascontiguousarray(frames[order])
+    frames = np.ascontiguousarray(frames if order is None else frames[order])
     check_frames(path, frames)
     if times is not None:
         check_interval(path, times)
@@ -97,11 +97,11 @@ def read_nrrd(path: Path) -> Cine:
         spacing=spacing,
         times_ms=times,
         rr_ms=rr,
-        rr_source="frames × interval" if rr is not None else "unknown",
+        rr_source=COUNTED if rr is not None else "unknown",
         name=safe_name(re.sub(r"(\.seq)?\.(nrrd|nhdr)$", "", path.name, flags=re.IGNORECASE)),
         source=str(path),
         attributes={
-            "order_source": "index values" if times is not None else "file",
+            "order_source": "file" if order is None else "index values",
             "geometry_source": geometry_source,
         },
     )
@@ -209,24 +209,27 @@ def _values(path: Path, body: bytes, dtype: np.dtype, count: int, fields: dict[s
 
 def _times(
     path: Path, axis: int, count: int, fields: dict[str, str], keys: dict[str, str]
-) -> tuple[np.ndarray | None, np.ndarray]:
-    """Times (T,) ms or None, and the order (T,) that sorts the frames by them."""
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Times (T,) ms or None, and the order (T,) that sorts the frames by their index values, None: as in the file."""
     values = [unquote(value) for value in keys.get(f"axis {axis} index values", "").split()]
     units = re.findall(r'"([^"]*)"', fields.get("units", ""))
     unit = unquote(units[axis]) if axis < len(units) else ""
     unit = unit or keys.get(f"axis {axis} index unit", "")
-    factor = _TIME_MS.get(unit.strip().lower())
-    if not values or factor is None:  # Slicer's own DICOM import numbers the frames and gives no unit
-        return None, np.arange(count)
+    factor = TIME_MS.get(unit.strip().lower())
+    if not values:
+        return None, None
     try:
-        times = np.array(values, dtype=float) * factor
+        index = np.array(values, dtype=float)
     except ValueError as error:
+        if factor is None:  # names
+            return None, None
         raise InputError(path, "index values that are times", str(error)) from error
-    if len(times) != count or not np.isfinite(times).all() or len(np.unique(times)) < count:
-        found = f"{len(values)} values, {len(np.unique(times))} of them different"
-        raise InputError(path, f"{count} different index values (times)", found, "Save the sequence again.")
-    order = np.argsort(times)
-    return times[order], order
+    if len(index) != count or not np.isfinite(index).all() or len(np.unique(index)) < count:
+        found = f"{len(values)} values, {len(np.unique(index))} of them different"
+        raise InputError(path, f"{count} different index values", found, "Save the sequence again.")
+    order = np.argsort(index)
+    # Slicer's own DICOM import numbers the frames and gives no unit
+    return None if factor is None else index[order] * factor, order
 
 
 def _geometry(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
 from ..cine import Cine
 from ..errors import InputError
 from .dicom import read_dicom
-from .dicom_frames import PREAMBLE, is_dicom
+from .dicom_frames import PREAMBLE, Damaged, is_dicom
 from .nifti import read_nifti
 from .nrrd import read_nrrd
 from .result import Scan, Skipped
@@ -35,15 +36,9 @@ def scan(path: str | os.PathLike) -> Scan:
     found = Scan()
     files = _walk(path, found.skipped) if path.is_dir() else [path]
     dicom: list[Path] = []
-    others: Counter[str] = Counter()
+    rest: list[tuple[Path, str, str]] = []
     for file in files:
-        try:
-            kind = _kind(file, alone=file == path)
-        except InputError as error:
-            if file == path:
-                raise
-            found.skipped.append(Skipped.from_error(error))
-            continue
+        kind, instead = _kind(file)
         if kind == "dicom":
             dicom.append(file)
         elif kind in ("nifti", "nrrd"):
@@ -51,9 +46,26 @@ def scan(path: str | os.PathLike) -> Scan:
                 found.cines.append(read_nifti(file) if kind == "nifti" else read_nrrd(file))
             except InputError as error:
                 found.skipped.append(Skipped.from_error(error))
-        elif kind:
-            others[kind] += 1
-    series = read_dicom(dicom)
+        else:
+            rest.append((file, kind, instead))
+    # named like the images beside it, apart from numbers: one of them, and their series has a hole
+    series_names = {(file.parent, _without_numbers(file)) for file in dicom}
+    lost: list[Damaged] = []
+    others: Counter[str] = Counter()
+    for file, kind, instead in rest:
+        suffix = file.suffix.lower()
+        if (file.parent, _without_numbers(file)) in series_names:
+            lost.append(Damaged(file, instead))
+        elif kind == "unreadable":
+            error = InputError(file, "a file that can be read", instead)
+            if file == path:
+                raise error
+            found.skipped.append(Skipped.from_error(error))
+        elif suffix in _DICOM_SUFFIXES:
+            dicom.append(file)
+        elif file == path or suffix in _OTHER_IMAGES:
+            others[suffix] += 1
+    series = read_dicom(dicom, lost)
     found = Scan(_unique_names(series.cines + found.cines), series.skipped + found.skipped)
     for suffix, count in sorted(others.items()):
         found.skipped.append(Skipped(str(path), "DICOM, NIfTI or NRRD", f"{count} {suffix} file(s)"))
@@ -86,7 +98,7 @@ def _walk(folder: Path, skipped: list[Skipped]) -> list[Path]:
         if Path(error.filename or folder) == folder:
             raise told
         skipped.append(Skipped.from_error(told))
-    return [file for file in files if file.is_file()]
+    return [file for file in files if file.is_file() or not file.exists()]  # a link that leads nowhere is told
 
 
 def _is_new(folder: Path, seen: set[str]) -> bool:
@@ -98,21 +110,28 @@ def _is_new(folder: Path, seen: set[str]) -> bool:
     return True
 
 
-def _kind(file: Path, alone: bool) -> str:
-    """ "dicom", "nifti", "nrrd", the suffix of some other image, or ""."""
+def _kind(file: Path) -> tuple[str, str]:
+    """("dicom", "nifti" or "nrrd", ""), or ("unreadable" or "other", what was found instead of a DICOM image)."""
     name = file.name.lower()
     if name.endswith((".nii", ".nii.gz")):
-        return "nifti"
+        return "nifti", ""
     if name.endswith((".nrrd", ".nhdr")):
-        return "nrrd"
+        return "nrrd", ""
     try:
         with file.open("rb") as stream:
             head = stream.read(PREAMBLE)
     except OSError as error:
-        raise InputError(file, "a file that can be read", str(error)) from error
-    if is_dicom(head) or file.suffix.lower() in _DICOM_SUFFIXES:
-        return "dicom"
-    return file.suffix.lower() if alone or file.suffix.lower() in _OTHER_IMAGES else ""
+        return "unreadable", str(error)
+    if is_dicom(head):
+        return "dicom", ""
+    if not head:
+        return "other", "an empty file"
+    return "other", "something else under its name" if any(head) else "nothing but zeros where it begins"
+
+
+def _without_numbers(file: Path) -> str:
+    """A file's name without its numbers, decimal or hexadecimal, and without what packing adds."""
+    return re.sub("[0-9a-f]+", "#", file.name.lower().removesuffix(".gz"))
 
 
 def _unique_names(cines: list[Cine]) -> list[Cine]:

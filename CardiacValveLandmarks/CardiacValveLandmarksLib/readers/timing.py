@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from ..errors import InputError
-from .checks import RR_RANGE_MS, TOO_SHORT, check_interval, cycle_from_frames
+from .checks import COUNTED, RR_RANGE_MS, TOO_SHORT, check_interval, cycle_from_frames, one_frame
 from .dicom_frames import Frame
 
 _log = logging.getLogger(__name__)
@@ -34,11 +35,7 @@ SOURCES = _TRIGGER + _COUNTED + _CLOCK + _ORDER_ONLY
 _DAY_MS = 86_400_000.0
 
 #: what may tell images of one plane and one time apart, in the order tried
-_SPLITS: tuple[tuple[str, Callable[[Frame], object]], ...] = (
-    ("image type", lambda frame: frame.image_type),
-    ("echo", lambda frame: frame.echo),
-    ("acquisition", lambda frame: frame.acquisition),
-)
+_SPLITS: tuple[Callable[[Frame], Hashable], ...] = (lambda frame: frame.echo, lambda frame: frame.acquisition)
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,18 @@ class Ordered:
     source: str
 
 
+def by_image_type(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """The frames of one plane, magnitude apart from phase; all together where an ImageType is a single frame's."""
+    parts = _parted(frames, lambda frame: frame.image_type)
+    return parts if all(len(part) > 1 for part in parts) else [list(frames)]
+
+
 def order_frames(path: str | os.PathLike, frames: Sequence[Frame]) -> list[Ordered]:
-    """The frames of one plane in time order: one cine, or several where magnitude and phase images, echoes or
-    repeated acquisitions share their times. InputError where no attribute orders them or two share one time."""
+    """The frames of one plane and kind in time order: one cine, or several where echoes or repeated acquisitions share
+    their times or lie between one another's. InputError where no attribute orders them or two share one time."""
+    if len(frames) < 2:
+        raise one_frame(path)
+    clash = ""
     for source in SOURCES:
         having = [frame for frame in frames if source in frame.times]
         values = {frame.times[source] for frame in having}
@@ -63,21 +69,23 @@ def order_frames(path: str | os.PathLike, frames: Sequence[Frame]) -> list[Order
             raise InputError(
                 missing.path, f"{source} as in the series' other frames", "none", "Export the series again."
             )
-        if source in _ORDER_ONLY:
-            _log.warning("%s: no trigger times; the frames are in the order of %s", path, source)
-        if len(values) == len(frames):
-            return [_ordered(frames, source)]
-        for _, key in _SPLITS:
-            parts: dict[object, list[Frame]] = {}
-            for frame in frames:
-                parts.setdefault(key(frame), []).append(frame)
-            distinct = all(len({frame.times[source] for frame in part}) == len(part) > 1 for part in parts.values())
-            if len(parts) > 1 and distinct:
-                return [_ordered(part, source) for part in parts.values()]
+        alike = len(values) < len(frames)
+        for key in _SPLITS:
+            parts = _parted(frames, key)
+            times = [{frame.times[source] for frame in part} for part in parts]
+            distinct = all(len(own) == len(part) > 1 for own, part in zip(times, parts, strict=True))
+            if len(parts) > 1 and distinct and (alike or _overlap(times)):
+                return [_ordered(path, part, source) for part in parts]
+        if not alike:
+            return [_ordered(path, frames, source)]
+        clash = clash or f"{len(frames)} images with {len(values)} different values of {source}"
+        if source not in _CLOCK:  # one acquisition may state its time in all frames
+            break
+    if clash:
         raise InputError(
             path,
             "one image a time and slice",
-            f"{len(frames)} images with {len(values)} different values of {source}",
+            clash,
             "Two series may have been mixed, or the export is faulty: export each series to a folder of its own.",
         )
     raise InputError(
@@ -88,7 +96,22 @@ def order_frames(path: str | os.PathLike, frames: Sequence[Frame]) -> list[Order
     )
 
 
-def _ordered(frames: Sequence[Frame], source: str) -> Ordered:
+def _parted(frames: Iterable[Frame], key: Callable[[Frame], Hashable]) -> list[list[Frame]]:
+    parts: dict[Hashable, list[Frame]] = {}
+    for frame in frames:
+        parts.setdefault(key(frame), []).append(frame)
+    return list(parts.values())
+
+
+def _overlap(times: Iterable[set[float]]) -> bool:
+    """Whether some of these begin before others end: they are no parts of one after the other."""
+    spans = sorted((min(part), max(part)) for part in times)
+    return any(later[0] <= earlier[1] for earlier, later in pairwise(spans))
+
+
+def _ordered(path: str | os.PathLike, frames: Sequence[Frame], source: str) -> Ordered:
+    if source in _ORDER_ONLY:
+        _log.warning("%s: no trigger times; the frames are in the order of %s", path, source)
     times = [frame.times[source] for frame in frames]
     if source in _CLOCK and max(times) - min(times) > _DAY_MS / 2:  # over midnight
         times = [time + _DAY_MS * (time < _DAY_MS / 2) for time in times]
@@ -121,6 +144,12 @@ def stated_cycle(frames: Sequence[Frame]) -> tuple[float | None, str]:
     return None, ""
 
 
+def frames_stated(frames: Sequence[Frame]) -> int | None:
+    """How many frames a heart beat has by CardiacNumberOfImages; None where that is not stated."""
+    stated = frames[0].facts.get("CardiacNumberOfImages")
+    return int(stated) if isinstance(stated, float) and stated > 0 else None
+
+
 def cycle_length(path: str | os.PathLike, ordered: Ordered) -> tuple[float | None, str]:
     """(RR in ms or None, where it comes from). InputError where the frames lie too far apart for a cine."""
     times = ordered.times_ms
@@ -132,6 +161,9 @@ def cycle_length(path: str | os.PathLike, ordered: Ordered) -> tuple[float | Non
     note = f" ({source} of {rr:g} ms {TOO_SHORT})" if rr is not None else ""
     if note:
         _log.warning("%s: the stated cycle is not used%s", path, note)
+    whole = frames_stated(ordered.frames)
+    if whole is not None and whole > len(ordered.frames):
+        return None, f"unknown: {len(ordered.frames)} of {whole} frames" + note
     # frames by the clock may run over several beats: their number says nothing of the cycle
     counted = cycle_from_frames(times) if ordered.source not in _CLOCK else None
-    return (counted, "frames × interval" + note) if counted is not None else (None, "unknown" + note)
+    return (counted, COUNTED + note) if counted is not None else (None, "unknown" + note)
