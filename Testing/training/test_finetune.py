@@ -17,6 +17,7 @@ from CardiacValveLandmarksLib.models.restore import torch_network  # noqa: E402
 from CardiacValveLandmarksLib.orientation import handedness  # noqa: E402
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study  # noqa: E402
 from CardiacValveLandmarksLib.training import finetune as module  # noqa: E402
+from CardiacValveLandmarksLib.training import finetune_heatmap  # noqa: E402
 from CardiacValveLandmarksLib.training.corrections import CorrectedCine, split  # noqa: E402
 from CardiacValveLandmarksLib.training.corrections_npz import write_corrections_npz  # noqa: E402
 from CardiacValveLandmarksLib.training.finetune import Comparison, Score, finetune, is_mirrored  # noqa: E402
@@ -144,12 +145,42 @@ def test_what_is_refused():
 
     assert Comparison(scores(3, 2.9), scores(1, 1.04)).objection() == ""
     assert "3.00 mm on held-out cines" in Comparison(scores(3, 3), scores(1, 0.5)).objection()
-    # one cine of many gone astray is doubtful, all of them a little worse are not
-    astray = Score(1, 1.0, 1.0, 9, (1.0,) * 12), Score(1.3, 1.0, 1.0, 9, (1.0,) * 11 + (4.6,))
-    worse = Score(1, 1.0, 1.0, 9, (1.0,) * 12), Score(1.3, 1.0, 1.0, 9, (1.2, 1.4) * 6)
-    assert Comparison(scores(3, 2), astray).objection() == ""
-    assert "1.30 mm on synthetic cines" in Comparison(scores(3, 2), worse).objection()
     assert "1.06 mm on synthetic cines" in Comparison(scores(3, 1), scores(1, 1.06)).objection()
+
+
+def test_what_forgets_too_much_goes_back_half_the_way(corrected, shards, tmp_path, monkeypatch):
+    """Told by whole detections on ordinary patients, after the way that the training's own images allow."""
+    recipes, scores = [], iter([1.0, 1.2, 1.1, 1.04])
+
+    def scored(model, cases):
+        held_out = len(cases) == 1
+        return Score((3.0 if model == "phantom-heatmap" else 2.0) if held_out else next(scores), 1.0, 1.0, 9)
+
+    class Watched(HeatmapFinetune):
+        def __init__(self, *given):
+            super().__init__(*given)
+            recipes.append(self)
+
+        def finish(self, net, folder):
+            file = super().finish(net, folder)
+            files.append((self.way, file.read_bytes()))
+            return file
+
+        def nearer(self, folder):
+            went = super().nearer(folder)
+            files.append((self.way, (folder / "model.onnx").read_bytes()))
+            return went
+
+    files = []
+    monkeypatch.setattr(finetune_heatmap, "HeatmapFinetune", Watched)
+    monkeypatch.setattr(finetune_heatmap, "_WAYS", (1.0,))
+    monkeypatch.setattr(module, "score", scored)
+    outcome = finetune(corrected, tmp_path / "out", settings=few_steps(shards))
+    assert [way for way, _ in files] == [1.0, 0.5, 0.2] and len({file for _, file in files}) == 3
+    assert outcome.comparison.synthetic[1].mean_mm == 1.04 and "20% of the way" in outcome.notes[-1]
+    assert detect(corrected[0].cine, outcome.file, tta=False).model.training["base"] == "phantom-heatmap"
+    # and no further than where nothing would be left of it
+    assert recipes[0].nearer(tmp_path / "out") and not recipes[0].nearer(tmp_path / "out")
 
 
 def test_rehearsal_asks_for_the_answers_of_before():

@@ -44,6 +44,8 @@ _MOST_IMAGES = 96
 _LARGEST_MM = 20.0
 #: how far from the old weights (0) to the new (1), tried at the end; and what the error on synthetic images may rise by
 _WAYS, _ALLOWED = tuple(n / 10 for n in range(10, 0, -1)), 1.02
+#: with a new curve the weights stay unless they lower the held-out error to this share of what the curve alone does
+_WORTH = 0.95
 #: beyond that, what is lost on synthetic images counts so many times as much as what is gained on those held out
 _LOST_COUNTS = 10
 
@@ -299,19 +301,29 @@ class HeatmapFinetune(TrainingRecipe):
 
     def finish(self, net: nn.Module, folder: Path) -> Path:
         """Go as far towards the new weights as lowers the held-out error while the synthetic one may stay."""
-        old = torch_network(self.spec).state_dict()
-        new = {name: value.clone() for name, value in net.state_dict().items()}
-        best = np.inf
-        chosen = new
-        # with a new curve the old weights may do best
-        for way in _WAYS if self.curve is None else (*_WAYS, 0.0):
-            mixed = {
-                name: torch.lerp(old[name], value, way) if value.is_floating_point() else value
-                for name, value in new.items()
-            }
-            net.load_state_dict(mixed)
-            cost = self.validate(net)["cost"]
-            if cost < best:
-                best, self.way, chosen = cost, way, mixed
-        net.load_state_dict(chosen)
-        return super().finish(net, folder)
+        self._trained = {name: value.clone() for name, value in net.state_dict().items()}
+        costs = {way: self.validate(self._on_the_way(way))["cost"] for way in _WAYS}
+        self.way = min(costs, key=costs.get)
+        # a new curve has taught the most of it, and no ordinary patient pays for that; the cost without is 1
+        if self.curve is not None and costs[self.way] > _WORTH:
+            self.way = 0.0
+        return super().finish(self._on_the_way(self.way), folder)
+
+    def nearer(self, folder: Path) -> bool:
+        """Write the model with the weights half as far from the base model's as they are; False: there is none."""
+        way = int(self.way * 10) // 2 / 10
+        if self.way == 0 or (way == 0 and self.curve is None):
+            return False
+        self.way = way
+        super().finish(self._on_the_way(way), folder)
+        return True
+
+    def _on_the_way(self, way: float) -> nn.Module:
+        """The network between the base model's weights (0) and the trained ones (1)."""
+        net = self.network().eval()
+        between = {
+            name: torch.lerp(value, self._trained[name], way) if value.is_floating_point() else self._trained[name]
+            for name, value in net.state_dict().items()
+        }
+        net.load_state_dict(between)
+        return net

@@ -79,6 +79,10 @@ class RegressionFinetune(TrainingRecipe):
         """What the catalogue's entry has otherwise than the base's: nothing."""
         return {}
 
+    def nearer(self, folder: Path) -> bool:
+        """Nothing lies between this model and its base."""
+        return False
+
     def notes(self) -> tuple[str, ...]:
         """Nothing to say of what was learned."""
         return ()
