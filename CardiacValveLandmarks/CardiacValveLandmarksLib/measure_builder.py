@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .coverage import covered
-from .landmarks import Provenance
+from .landmarks import Provenance, by_number
 from .path_draws import PathDraws, spread
 
 #: phases over the beat that measures are looked for in
@@ -61,20 +61,26 @@ class MeasureBuilder:
         self.es_index = round(((es - ed) % 1.0) * FINE) % FINE
         self.measures: list[Measure] = []
         self.curves: list[Curve] = []
-        self._covered = {
-            view: covered([t for (_, its), t in draws.trajectories.items() if its == view])
-            for view in {view for _, view in draws.trajectories}
-        }
+        self._covered = {point: covered([t]) for point, t in draws.trajectories.items()}
         # (number, view) -> how many of its points came from where
         self._sources = {
             point: {p.label: count for p in Provenance if p and (count := int((t.provenance == p).sum()))}
             for point, t in draws.trajectories.items()
         }
 
-    def is_covered(self, view: str, index: int) -> bool:
-        """Whether a view has points near one of the fine phases."""
-        known = self._covered[view]
+    def is_covered(self, point: tuple[int, str], index: int) -> bool:
+        """Whether a landmark of a view has points near one of the fine phases."""
+        known = self._covered[point]
         return bool(known[round(float(self.fine[index]) * len(known)) % len(known)])
+
+    def known_at(self, values: np.ndarray, points, *indices: int) -> tuple[np.ndarray, str]:
+        """The values (1 + samples,) read at some of the fine phases, and ""; NaN, and why, where one of the points is
+        extrapolated there: between its points a path swings out, and no extreme of that is a measurement."""
+        missing = sorted({point for point in points for index in indices if not self.is_covered(point, index)})
+        if not missing:
+            return values, ""
+        names = ", ".join(f"{by_number(number).name} ({view})" for number, view in missing)
+        return np.full(len(values), np.nan), f"extrapolated: no points of {names} near the moment it is read at"
 
     def add(self, key, name, values, unit, definition, points, reference="", *, note="", **flags) -> None:
         """values: (1 + samples,), the fit's first. points: ((number, view), …)."""

@@ -121,9 +121,23 @@ def _direction(build: MeasureBuilder, axis: ExcursionAxis, normals: Mapping[str,
     return perpendicular_in_view(first, second, normals[view], axis.vector)
 
 
+@dataclass(frozen=True)
+class _Excursion:
+    """Of one landmark, by draw (1 + samples, …): its excursion in mm at the fine phases, the largest of it (NaN: `note`
+    says why), its waves (`_peaks`), whose it is, and excursion and velocity (cm/s) at the study's phases."""
+
+    fine: np.ndarray
+    largest: np.ndarray
+    note: str
+    peaks: dict[str, tuple[np.ndarray, str]]
+    used: tuple[tuple[int, str], ...]
+    coarse: np.ndarray
+    coarse_speed: np.ndarray
+
+
 def _excursions(build: MeasureBuilder, axis: ExcursionAxis, normals: Mapping[str, np.ndarray]) -> None:
     draws = build.draws
-    found: dict[str, tuple] = {}
+    found: dict[str, _Excursion] = {}
     points = [(*p, "mapse", "MAPSE", _MAPSE_REFERENCE) for p in _MITRAL_POINTS]
     points.append(("tricuspid", "tricuspid free wall (4CH)", 10, "4CH", "tapse", "TAPSE", _TAPSE_REFERENCE))
     for part, words, number, view, stem, title, reference in points:
@@ -137,10 +151,12 @@ def _excursions(build: MeasureBuilder, axis: ExcursionAxis, normals: Mapping[str
         coarse = (draws.positions(number, view, build.phases) - at_ed) @ direction
         coarse_speed = draws.velocities(number, view, build.phases) @ direction / 10.0
         used = ((number, view),)
-        found[part] = (fine, peaks, used, coarse, coarse_speed)
+        largest, note = build.known_at(fine.max(1), used, 0, int(fine[0].argmax()))
+        found[part] = _Excursion(fine, largest, note, peaks, used, coarse, coarse_speed)
         key = stem if stem == "tapse" else f"mapse_{part}"
         definition = f"largest excursion from ED, {axis.definition}"
-        build.add(key, f"{title} {words.removeprefix('tricuspid ')}", fine.max(1), "mm", definition, used, reference)
+        name = f"{title} {words.removeprefix('tricuspid ')}"
+        build.add(key, name, largest, "mm", definition, used, reference, note=note)
         curve = f"excursion_{part}"
         build.curve(curve, f"excursion {words}", "mm", coarse, used)
         build.curve(f"velocity_{part}", f"velocity {words}", "cm/s", coarse_speed, used)
@@ -151,21 +167,24 @@ def _excursions(build: MeasureBuilder, axis: ExcursionAxis, normals: Mapping[str
     ):
         if not all(part in found for part in parts):
             continue
-        used = tuple(point for part in parts for point in found[part][2])
-        mean = np.mean([found[part][0].max(1) for part in parts], axis=0)
-        build.add(f"mapse_{group}", f"MAPSE {words}", mean, "mm", "mean of the walls' MAPSE", used, _MAPSE_REFERENCE)
-        _velocities(build, group, words, [found[part][1] for part in parts], used)
-        build.curve(f"excursion_{group}", f"excursion {words}", "mm", np.mean([found[p][3] for p in parts], 0), used)
-        build.curve(f"velocity_{group}", f"velocity {words}", "cm/s", np.mean([found[p][4] for p in parts], 0), used)
+        walls = [found[part] for part in parts]
+        used = tuple(point for wall in walls for point in wall.used)
+        largest = np.mean([wall.largest for wall in walls], axis=0)
+        note = next((wall.note for wall in walls if wall.note), "")
+        definition = "mean of the walls' MAPSE"
+        build.add(f"mapse_{group}", f"MAPSE {words}", largest, "mm", definition, used, _MAPSE_REFERENCE, note=note)
+        _velocities(build, group, words, [wall.peaks for wall in walls], used)
+        build.curve(f"excursion_{group}", f"excursion {words}", "mm", np.mean([wall.coarse for wall in walls], 0), used)
+        speed = np.mean([wall.coarse_speed for wall in walls], 0)
+        build.curve(f"velocity_{group}", f"velocity {words}", "cm/s", speed, used)
     for view, (first, second) in (("2CH", ("anterior", "inferior")), ("3CH", ("anteroseptal", "inferolateral")),
                                   ("4CH", ("septal", "lateral"))):  # fmt: skip
         if first in found and second in found:
-            mean = (found[first][0] + found[second][0]) / 2
+            mean, used = (found[first].fine + found[second].fine) / 2, found[first].used + found[second].used
+            largest, note = build.known_at(mean.max(1), used, 0, int(mean[0].argmax()))
             definition = f"largest excursion from ED of the middle of the two mitral points, {axis.definition}"
-            build.add(
-                f"excursion_{view.lower()}", f"mitral excursion {view}", mean.max(1), "mm", definition,
-                found[first][2] + found[second][2],
-            )  # fmt: skip
+            key, name = f"excursion_{view.lower()}", f"mitral excursion {view}"
+            build.add(key, name, largest, "mm", definition, used, note=note)
 
 
 def _peaks(build: MeasureBuilder, speed: np.ndarray, number: int, view: str) -> dict[str, tuple[np.ndarray, str]]:
@@ -184,8 +203,8 @@ def _peaks(build: MeasureBuilder, speed: np.ndarray, number: int, view: str) -> 
     for letter, values, at in (("s", peaks.s, peaks.s_at), ("e", peaks.e, peaks.e_at), ("a", peaks.a, peaks.a_at)):
         if np.isnan(values[0]):
             found[letter] = values, "the second diastolic wave does not stand apart from the first"
-        elif not build.is_covered(view, int(at[0])):
-            found[letter] = none, "the view has no points where this wave would be"
+        elif not build.is_covered((number, view), int(at[0])):
+            found[letter] = none, "the landmark has no points where this wave would be"
         elif letter != "s" and peaks.weak[0]:
             found[letter] = values, "the first diastolic wave is weak beside the second; of one wave alone that is e′"
         else:
@@ -232,13 +251,13 @@ def _chords(build: MeasureBuilder) -> None:
         for column, moment in enumerate(("ED", "ES")):
             text = reference if moment == "ED" else ""
             definition = f"distance of the two points at {moment}"
-            build.add(
-                f"{key}_{moment.lower()}", f"{name} at {moment}", lengths[:, column], "mm", definition, used, text
-            )
+            length, note = build.known_at(lengths[:, column], used, column * build.es_index)
+            build.add(f"{key}_{moment.lower()}", f"{name} at {moment}", length, "mm", definition, used, text, note=note)
         if lengths[0].min() < _SMALLEST_MM:
             continue  # points that coincide have no strain
-        strain = 100 * (lengths[:, 1] / lengths[:, 0] - 1)
-        build.add(f"{key}_strain", f"{name}: strain at ES", strain, "%", "chord at ES / chord at ED − 1", used)
+        strain, note = build.known_at(100 * (lengths[:, 1] / lengths[:, 0] - 1), used, 0, build.es_index)
+        definition = "chord at ES / chord at ED − 1"
+        build.add(f"{key}_strain", f"{name}: strain at ES", strain, "%", definition, used, note=note)
         curve = chord(build.phases)
         build.curve(f"{key}_diameter", name, "mm", curve, used)
         build.curve(f"{key}_strain", f"{name}: strain", "%", 100 * (curve / lengths[:, :1] - 1), used)
@@ -259,14 +278,18 @@ def _rings(build: MeasureBuilder, ring_draws: Mapping[str, tuple]) -> None:
         areas = _of_some_shape(ring_area(moments) / 100.0, unknown.get("area"))
         perimeters = _of_some_shape(ring_perimeter(moments), unknown.get("perimeter"))
         for column, moment in enumerate(("ED", "ES")):
-            low = moment.lower()
+            low, index = moment.lower(), column * build.es_index
+            area, note = build.known_at(areas[:, column], used, index)
+            perimeter, _ = build.known_at(perimeters[:, column], used, index)
             build.add(
-                f"{valve}_area_{low}", f"{valve} ring area at {moment}", areas[:, column], "cm²",
-                f"½‖Σ rᵢ × rᵢ₊₁‖ of the ring's nodes{shape}", used, references[0] if moment == "ED" else "", **flags,
+                f"{valve}_area_{low}", f"{valve} ring area at {moment}", area, "cm²",
+                f"½‖Σ rᵢ × rᵢ₊₁‖ of the ring's nodes{shape}", used, references[0] if moment == "ED" else "",
+                note=note, **flags,
             )  # fmt: skip
             build.add(
-                f"{valve}_perimeter_{low}", f"{valve} ring perimeter at {moment}", perimeters[:, column], "mm",
-                f"sum of the ring's segments{shape}", used, references[1] if moment == "ED" else "", **flags,
+                f"{valve}_perimeter_{low}", f"{valve} ring perimeter at {moment}", perimeter, "mm",
+                f"sum of the ring's segments{shape}", used, references[1] if moment == "ED" else "",
+                note=note, **flags,
             )  # fmt: skip
         coarse = nodes(build.phases, _RING_NODES)
         curve = _of_some_shape(ring_area(coarse) / 100.0, unknown.get("area"))
@@ -276,9 +299,10 @@ def _rings(build: MeasureBuilder, ring_draws: Mapping[str, tuple]) -> None:
         # a quarter of the phases: the volume is largest where it hardly changes
         swept = swept_volume(moments[:, :1], nodes(build.fine[::4], _RING_NODES))
         swept = _of_some_shape(swept, unknown.get("sweep"))
+        largest, note = build.known_at(swept.max(1), used, 0, 4 * int(swept[0].argmax()))
         build.add(
-            f"{valve}_sweep", f"{valve} annulus sweep volume", swept.max(1), "mL",
-            f"largest volume between the ring's cap at ED and the current one{shape}", used, **flags,
+            f"{valve}_sweep", f"{valve} annulus sweep volume", largest, "mL",
+            f"largest volume between the ring's cap at ED and the current one{shape}", used, note=note, **flags,
         )  # fmt: skip
         curve = _of_some_shape(swept_volume(moments[:, :1], coarse), unknown.get("sweep"))
         build.curve(f"{valve}_sweep", f"{valve} annulus sweep volume", "mL", curve, used)
@@ -310,14 +334,25 @@ def _lv_length(build: MeasureBuilder) -> None:
             return np.linalg.norm(apex - base, axis=-1)
 
         fine = length(build.fine)
-        at_ed, at_es, shortest = fine[:, 0], fine[:, build.es_index], fine.min(1)
-        build.add(f"lv_length{key}_ed", f"LV length{words} at ED", at_ed, "mm", definition, used)
-        build.add(f"lv_length{key}_es", f"LV length{words} at ES", at_es, "mm", definition, used)
-        build.add(f"lv_length{key}_min", f"LV length{words}, shortest", shortest, "mm", definition, used)
-        build.add(
-            f"longitudinal_shortening{key}", f"longitudinal shortening{words}", 100 * (at_ed - shortest) / at_ed, "%",
-            "100·(L at ED − shortest L)/L at ED", used, "17.1 ± 2.3 %",
-        )  # fmt: skip
+        at_ed, at_es, shortest, when = fine[:, 0], fine[:, build.es_index], fine.min(1), int(fine[0].argmin())
+        shortening = 100 * (at_ed - shortest) / at_ed
+        how, usual = "100·(L at ED − shortest L)/L at ED", "17.1 ± 2.3 %"
+        for stem, what, values, unit, words_for_it, reference, moments in (
+            (f"lv_length{key}_ed", f"LV length{words} at ED", at_ed, "mm", definition, "", (0,)),
+            (f"lv_length{key}_es", f"LV length{words} at ES", at_es, "mm", definition, "", (build.es_index,)),
+            (f"lv_length{key}_min", f"LV length{words}, shortest", shortest, "mm", definition, "", (when,)),
+            (
+                f"longitudinal_shortening{key}",
+                f"longitudinal shortening{words}",
+                shortening,
+                "%",
+                how,
+                usual,
+                (0, when),
+            ),
+        ):
+            known, note = build.known_at(values, used, *moments)
+            build.add(stem, what, known, unit, words_for_it, used, reference, note=note)
         build.curve(f"lv_length{key}", f"LV length{words}", "mm", length(build.phases), used)
 
     if bases and apexes:

@@ -14,8 +14,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from CardiacValveLandmarksLib.errors import InputError, ModelError, UsageError  # noqa: E402
 from CardiacValveLandmarksLib.training.checkpoint import RunState, load_checkpoint  # noqa: E402
-from CardiacValveLandmarksLib.training.loop import DivergedError, train  # noqa: E402
+from CardiacValveLandmarksLib.training.loop import DivergedError, _chunks, train  # noqa: E402
 from CardiacValveLandmarksLib.training.recipes import computes_bfloat16  # noqa: E402
+from CardiacValveLandmarksLib.training.settings import LoopSettings  # noqa: E402
 from tiny_recipe import TinySettings, TrainingRecipe, train_in_child  # noqa: E402
 
 
@@ -320,3 +321,12 @@ def test_an_error_of_the_data_arrives_as_it_is(tmp_path, workers):
     with pytest.raises(InputError, match=r"data.npz: expected numbers; found none. Buy some.") as error:
         run(tmp_path, lacking=True, workers=workers)
     assert error.value.path == "data.npz"
+
+
+def test_the_chunks_of_a_batch_smaller_than_the_settings_say():
+    """The last of an epoch: no part is empty, and their shares are those of the batch itself."""
+    batch = {"images": torch.arange(5), "classes": torch.arange(5)}
+    parts = list(_chunks(batch, LoopSettings(batch=8, chunk=2)))
+    assert [part["images"].tolist() for part, _ in parts] == [[0, 1], [2, 3], [4]]
+    assert [share for _, share in parts] == [0.4, 0.4, 0.2]
+    assert list(_chunks(batch, LoopSettings(batch=8, chunk=5))) == [(batch, 1.0)]

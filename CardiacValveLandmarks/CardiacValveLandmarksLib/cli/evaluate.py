@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import sys
 from pathlib import Path
 
@@ -179,21 +180,28 @@ def _strata(path: str) -> dict[str, dict[str, str]]:
     expected, advice = "a CSV with a column cine and one a grouping", "See docs/evaluation.md."
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            text = stream.read()
+        delimiter = ";" if ";" in text.partition("\n")[0] else ","  # as spreadsheets write it where commas are decimal
+        table = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, expected, str(error), advice) from error
-    if not rows or "cine" not in rows[0] or len(rows[0]) < 2:
-        raise InputError(path, expected, f"columns {list(rows[0])}" if rows else "no rows", advice)
-    if "view" in rows[0]:
+    header, *rows = [row for row in table if any(row)] or [[]]
+    header = ["cine" if name.lower() == "cine" else "person" if name.lower() == "person" else name for name in header]
+    if not rows or "cine" not in header or len(header) < 2:
+        raise InputError(path, expected, f"columns {header}" if rows else "no rows", advice)
+    if len(set(header)) < len(header):
+        raise InputError(path, "each column once", f"columns {header}", advice)
+    if "view" in header:
         raise InputError(
             path, expected, "a column view", "The view is a grouping by itself; call the column otherwise."
         )
-    if any(None in row or None in row.values() for row in rows):
+    if any(len(row) != len(header) for row in rows):
         raise InputError(path, expected, "a row with more or fewer columns than the first", advice)
-    names = [row["cine"] for row in rows]
+    named = [dict(zip(header, row, strict=True)) for row in rows]
+    names = [row["cine"] for row in named]
     if len(set(names)) != len(names):
         raise InputError(path, "each cine once", "a cine twice", advice)
-    return {row.pop("cine"): {name: value.strip() for name, value in row.items()} for row in rows}
+    return {row.pop("cine"): row for row in named}
 
 
 def _groupings(model, cines: list, stated: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:

@@ -8,6 +8,7 @@ beside, and are too sure of themselves when there are several images a person.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,8 +41,8 @@ def group_means(values: np.ndarray, groups: Sequence[object]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Paired two-sided t-test of a against b. difference: mean of a - b. p_images: over all pairs, as in the papers.
-    p: over the means of `groups` independent groups. NaN with fewer than two, or without any spread."""
+    """Paired two-sided t-test of a against b, over the means of `groups` independent groups. difference: mean of these
+    means of a - b. p_images: over all pairs, as in the papers. NaN with fewer than two, or without any spread."""
 
     n: int
     groups: int
@@ -56,7 +57,7 @@ def paired_test(a: np.ndarray, b: np.ndarray, groups: Sequence[object] | None = 
     difference, kept = _differences(a, b, groups)
     means = group_means(difference, kept)
     t, p = _t_test(means)
-    mean = float(difference.mean()) if len(difference) else _NAN
+    mean = float(means.mean()) if len(means) else _NAN
     return PairedTest(len(difference), len(means), mean, t, p, _t_test(difference)[1])
 
 
@@ -79,9 +80,8 @@ def _t_test(differences: np.ndarray) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class BlandAltman:
-    """a against b. bias: mean of a - b; lower, upper: limits of agreement, bias ± 1.96 SD; each with its 95 %
-    confidence interval (Bland and Altman 1999: SE of a limit √(1/m + 1.96² / (2 (m - 1))) SD, Student's t), m the
-    number of independent groups. p: bias against 0."""
+    """a against b. bias: of a - b, the mean of the independent groups' means; sd: of a single difference; lower, upper:
+    limits of agreement, bias ± 1.96 SD; each with its 95 % confidence interval. p: bias against 0."""
 
     n: int
     groups: int
@@ -98,23 +98,43 @@ class BlandAltman:
 def bland_altman(a: np.ndarray, b: np.ndarray, groups: Sequence[object] | None = None) -> BlandAltman:
     """Over the pairs in which both are finite.
 
-    The SD is that of all pairs, within and between groups; taking it with the number of groups alone makes the
-    confidence intervals wide rather than narrow where a group has several pairs.
+    With several pairs a group, after Bland and Altman (J Biopharm Stat 2007, 17:571, where the true value varies): each
+    group counts alike for the bias, whatever the number of its pairs, and the SD has a part within and one between
+    groups. Confidence intervals with Student's t of m groups: SE of the bias s/√m, s the SD of the groups' means, of a
+    limit √(s²/m + 1.96² SD² / (2 (m - 1))). With one pair a group that is Bland and Altman 1999.
     """
     from scipy import stats
 
     difference, kept = _differences(a, b, groups)
-    n, m = len(difference), len(set(kept))
-    bias = float(difference.mean()) if n else _NAN
-    sd = float(difference.std(ddof=1)) if n > 1 else _NAN
-    quantile = float(stats.t.ppf(0.975, m - 1)) if m > 1 else _NAN
-    half = quantile * sd / math.sqrt(m) if m > 1 else _NAN
-    wide = quantile * sd * math.sqrt(1 / m + 1.96**2 / (2 * (m - 1))) if m > 1 else _NAN
+    means = group_means(difference, kept)
+    n, m = len(difference), len(means)
+    bias = float(means.mean()) if m else _NAN
+    sd = _total_sd(difference, kept, means)
+    half = wide = _NAN
+    if m > 1:
+        quantile, of_bias = float(stats.t.ppf(0.975, m - 1)), float(means.var(ddof=1)) / m
+        half = quantile * math.sqrt(of_bias)
+        wide = quantile * math.sqrt(of_bias + 1.96**2 * sd**2 / (2 * (m - 1)))
     lower, upper = bias - 1.96 * sd, bias + 1.96 * sd
     return BlandAltman(
         n, m, bias, (bias - half, bias + half), sd, lower, (lower - wide, lower + wide), upper,
-        (upper - wide, upper + wide), _t_test(group_means(difference, kept))[1],
+        (upper - wide, upper + wide), _t_test(means)[1],
     )  # fmt: skip
+
+
+def _total_sd(difference: np.ndarray, groups: Sequence[object], means: np.ndarray) -> float:
+    """The SD of a single difference of a new group: from the variances within and between groups (one-way analysis of
+    variance, groups of unequal size)."""
+    n, m = len(difference), len(means)
+    if n < 2:
+        return _NAN
+    sizes = np.array(list(Counter(groups).values()))  # in the order of the means
+    between = float((sizes * (means - difference.mean()) ** 2).sum())
+    inside = max(0.0, float(((difference - difference.mean()) ** 2).sum()) - between) / (n - m) if n > m else 0.0
+    if m == 1:
+        return math.sqrt(inside)
+    usual_size = (n - float((sizes**2).sum()) / n) / (m - 1)
+    return math.sqrt(inside + max(0.0, between / (m - 1) - inside) / usual_size)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from ..landmarks import APEX
 from .landmark_sets import LandmarkSet
 from .points import N_POINTS, POINT_VIEWS, POINTS, point_mask
 
+#: a point may lie so far outside the image (pixels)
+_EDGE = 1.0
 #: points further than this from the image plane (mm) are of another cine
 OFF_PLANE_MM = 5.0
 #: two planes are one where they lie closer than this (mm) and are more parallel than this (cosine)
@@ -43,6 +45,7 @@ class ComparedCine:
     confidence: (n, 14). assessed: (n, 14) bool, the points that count. views: of the reference, "unknown" where nobody
     says.
     recognised: the view the other source says the cine is of. persons: whose heart, the cine's name where unknown.
+    stills: each frame is an image of its own, none of a cine.
     prediction: what the other source calls the cine. geometry: of the pixels, None: unknown. spacing: (2,) or (n, 2)
     mm of a pixel, None where unit is "px".
     """
@@ -59,6 +62,7 @@ class ComparedCine:
     assessed: np.ndarray
     geometry: SliceGeometry | None = None
     spacing: np.ndarray | None = None
+    stills: bool = False
 
     @property
     def errors(self) -> np.ndarray:
@@ -135,6 +139,7 @@ def compare(
                 continue
         rows = _matching_frames(other, truth)
         cine = known.get(truth.name) or known.get(other.name)
+        _check_inside(other, truth, None if cine is None else cine.shape)
         placed.append((other.take(rows), truth, *_grid(other.take(rows), truth, cine, spacing)))
     if not placed:
         raise InputError(predictions[0].source, f"a frame that {reference[0].source} marks too", "none")
@@ -148,6 +153,10 @@ def compare(
     if not has_apex and any(item.present[:, APEX.index].any() for item in reference):
         notes.append("No prediction has the LV apex: it is left out.")
     marked = _marked_by_view(reference)
+    for other, truth, *_ in placed:  # what is found in a view that has no such landmark is found wrongly
+        for view, its, found in zip(truth.views, other.views, other.present, strict=True):
+            if (view or its) in POINT_VIEWS:
+                marked[view or its] |= found & ~point_mask(view or its)
     compared = []
     for other, truth, geometry, pixel in placed:
         views = tuple(view or its or "unknown" for view, its in zip(truth.views, other.views, strict=True))
@@ -167,7 +176,7 @@ def compare(
                 truth.name, other.name, tuple(told or person or nobody for person in whose), truth.frames, views,
                 other.views,
                 _pixels(truth, geometry) * scale, _pixels(other, geometry) * scale, confidence, assessed,
-                geometry, pixel,
+                geometry, pixel, truth.stills or other.stills,
             )
         )  # fmt: skip
     for view in POINT_VIEWS:
@@ -186,7 +195,7 @@ def pair_up(
     """(prediction, reference) of each cine that both have, and what was left out.
 
     The same name; else the same plane in patient space and a view that does not contradict; else the only cine of its
-    view on both sides. InputError where nothing matches or a name is there twice.
+    view on either side. InputError where nothing matches or a name is there twice.
     """
     for sets in (predictions, reference):
         names = [item.name for item in sets]
@@ -201,7 +210,7 @@ def pair_up(
             pairs.append((left.pop(truth.name), truth))
         else:
             rest.append(truth)
-    for rule, words in ((_same_plane, "its plane"), (_only_of_view(list(left.values()), rest), "its view")):
+    for rule, words in ((_same_plane, "its plane"), (_only_of_view(predictions, reference), "its view")):
         for truth in list(rest):
             found = [item for item in left.values() if rule(item, truth)]
             if len(found) == 1:
@@ -262,6 +271,28 @@ def _grid(
             raise UsageError(f"--spacing {spacing}: expected millimetres a pixel.")
         stated.append(np.full(2, spacing))
     return None, stated[0] if stated else None
+
+
+def _check_inside(other: LandmarkSet, truth: LandmarkSet, shape: tuple[int, int] | None) -> None:
+    """InputError where the two are of images of different size, or a point lies outside the image, as far as sizes are
+    known: pixels of another grid are no distances."""
+    if other.shape and truth.shape and other.shape != truth.shape and None in (other.geometry, truth.geometry):
+        found = f"{other.shape} and {truth.shape}"
+        raise InputError(truth.source, f"one image size of {truth.name!r}", found, f"Compared with {other.source}.")
+    for item, others in ((other, truth), (truth, other)):
+        size = item.shape or shape or others.shape
+        if size is None or item.pixels is None or item.patient is not None:
+            continue
+        place = item.pixels[np.isfinite(item.pixels[..., 0])]
+        outside = ((place < -_EDGE) | (place > np.array(size) - 1 + _EDGE)).any(-1)
+        if outside.any():
+            row, column = place[outside][0]
+            raise InputError(
+                item.source,
+                f"points in an image of {size[0]} × {size[1]} pixels ({item.name!r})",
+                f"one at row {row:g}, column {column:g}",
+                "If the picture was enlarged or cut for marking, say so with --names (docs/evaluation.md).",
+            )
 
 
 def _pixels(item: LandmarkSet, geometry: SliceGeometry | None) -> np.ndarray:

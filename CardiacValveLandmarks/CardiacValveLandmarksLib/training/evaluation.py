@@ -57,7 +57,8 @@ def evaluate(
     """model: predictions against reader 1. second: predictions against reader 2; readers: reader 2 against reader 1.
 
     strata: cine (by the reference's name) -> grouping -> value, e.g. {"Se6": {"vendor": "Siemens"}}; the view is a
-    grouping of its own. within: error (the comparison's unit) under which a point counts as near.
+    grouping of its own. within: error (the comparison's unit) under which a point counts as near; confidence is judged
+    by the 5 mm that it is about.
     """
     pairs = {MODEL: model} | {
         name: pair for name, pair in ((MODEL_SECOND, second), (READERS, readers)) if pair is not None
@@ -70,7 +71,7 @@ def evaluate(
     if model.unit == "mm":
         rows = model.rows()
         confidence, error = np.array([[row.confidence, row.error_mm] for row in rows]).T
-        told = calibrate(confidence, error, within)
+        told = calibrate(confidence, error)
         told = told if told.n else None
     if told is None:
         notes.append("No calibration: it needs stated confidence and distances in mm.")
@@ -291,7 +292,7 @@ def measure_pairs(comparison: Comparison) -> dict[tuple[str, str], tuple[np.ndar
     """(measure, view) -> its values by prediction and by reference, in the same images, and whose heart each is.
 
     longitudinal_shortening: 100 (L_max - L_min) / L_max of LV lengths over a cine's images in which both have it (at
-    least five), one value a cine.
+    least five), one value a cine; not of single images, nor of several persons' hearts.
     """
     parts: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray, list[str]]]] = {}
     for cine in comparison.cines:
@@ -312,7 +313,7 @@ def measure_pairs(comparison: Comparison) -> dict[tuple[str, str], tuple[np.ndar
                 if both.any():
                     whose = [person for person, use in zip(persons, both, strict=True) if use]
                     parts.setdefault((name, view), []).append((a[both], b[both], whose))
-                if name == "lv_length" and both.sum() >= 5:
+                if name == "lv_length" and both.sum() >= 5 and not cine.stills and len(set(persons)) == 1:
                     shortened = [np.array([100 * np.ptp(x[both]) / x[both].max()]) for x in (a, b)]
                     parts.setdefault(("longitudinal_shortening", view), []).append((*shortened, persons[:1]))
     return {

@@ -49,6 +49,8 @@ class LandmarkSet:
     pixels: (n, 14, 2) of the cine by point (points.py), or None; patient: (n, 14, 3) LPS mm, or None; NaN absent.
     confidence: (n, 14), NaN where none is stated. geometry: of the cine, where the file states it. spacing: (2,) mm, or
     (n, 2) where each frame is an image of its own. persons: whose heart each frame shows, "" unknown. source: the file.
+    stills: each frame is an image of its own, none of a cine. shape: (rows, columns) of the images, where the file
+    states it.
     """
 
     name: str
@@ -61,6 +63,8 @@ class LandmarkSet:
     spacing: np.ndarray | None = None
     persons: tuple[str, ...] = ()
     source: str = ""
+    stills: bool = False
+    shape: tuple[int, int] | None = None
 
     @property
     def present(self) -> np.ndarray:
@@ -149,7 +153,11 @@ def joined_sets(sets: Sequence[LandmarkSet]) -> list[LandmarkSet]:
             frames = [int(frame) for part in parts for frame in part.frames]
             sources = f"{parts[0].source} and {parts[1].source}"
             if len(set(frames)) < len(frames) or any(part.patient is None for part in parts):
-                raise InputError(parts[1].source, f"each frame of {name!r} in one file", f"it in {sources}")
+                advice = (
+                    "If they are of two patients, their cines must have names of their own: one `cvl detect` of all "
+                    "series numbers them; names of annotations are mapped with --names."
+                )
+                raise InputError(parts[1].source, f"each frame of {name!r} in one file", f"it in {sources}", advice)
             order = np.argsort(frames)
             views = [view for part in parts for view in part.views]
             patient = np.concatenate([part.patient for part in parts])[order]
@@ -177,7 +185,7 @@ def _read_file(path: Path, names: NameMap) -> list[LandmarkSet]:
         raise InputError(path, _EXPECTED, f"a {path.suffix or 'file without suffix'}")
     try:
         content = json.loads(_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(path, _EXPECTED, f"no JSON: {error}") from error
     if isinstance(content, dict) and "markups" in content:
         return _annotated(path, _markups(content, path, names))
@@ -208,9 +216,11 @@ def _read_detection(content: dict, path: Path) -> LandmarkSet:
         cine = content["cine"]
         name, geometry, spacing = str(cine["name"]), stated_geometry(cine["geometry"]), cine["spacing_mm"]
         spacing = None if spacing is None else np.array(spacing, float).reshape(2)
+        rows, columns = cine["shape"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(path, "the fields of detection.schema.json", f"{type(error).__name__}: {error}") from error
-    return LandmarkSet.from_series(name, series, geometry, spacing, source=str(path))
+    found = LandmarkSet.from_series(name, series, geometry, spacing, source=str(path))
+    return replace(found, shape=(int(rows), int(columns)))
 
 
 def _read_short_axis(content: dict, path: Path) -> LandmarkSet:
@@ -279,6 +289,7 @@ def _read_npz(path: Path) -> list[LandmarkSet]:
                 spacing=data.spacing.astype(float) if known.all() else None,
                 persons=data.patients,
                 source=str(path),
+                stills=True,
             )
         )
     return sets

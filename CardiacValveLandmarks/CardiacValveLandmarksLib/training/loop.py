@@ -193,13 +193,14 @@ def _batches(recipe: Recipe, start: int, device: torch.device) -> Iterator[tuple
 
 def _chunks(batch: Mapping[str, Tensor], settings: LoopSettings) -> Iterator[tuple[Mapping[str, Tensor], float]]:
     """The parts of a batch that go through the network at once, and their shares of it."""
-    size = settings.chunk or settings.batch
-    if size >= settings.batch:
+    whole = len(next(iter(batch.values())))  # the last of an epoch may be smaller than the settings say
+    size = settings.chunk or whole
+    if size >= whole:
         yield batch, 1.0
         return
-    for start in range(0, settings.batch, size):
+    for start in range(0, whole, size):
         part = {name: value[start : start + size] for name, value in batch.items()}
-        yield part, min(size, settings.batch - start) / settings.batch
+        yield part, min(size, whole - start) / whole
 
 
 def _average(state: RunState, decay: float) -> None:

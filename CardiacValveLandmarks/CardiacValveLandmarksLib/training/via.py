@@ -74,7 +74,10 @@ def read_via_json(content: Mapping, path: str | os.PathLike, names: NameMap) -> 
 
 def read_via_csv(text: str, path: str | os.PathLike, names: NameMap) -> list[AnnotatedImage]:
     """The annotated images of a CSV export."""
-    rows = list(csv.DictReader(io.StringIO(text.lstrip("\ufeff").removeprefix("#"))))
+    try:
+        rows = list(csv.DictReader(io.StringIO(text.lstrip("\ufeff").removeprefix("#"))))
+    except csv.Error as error:
+        raise InputError(path, "VIA's CSV export", str(error), _ADVICE) from error
     header = list(rows[0]) if rows else text.splitlines()[:1]
     if not rows or not set(_COLUMNS) <= set(rows[0]):
         raise InputError(path, f"the columns {', '.join(_COLUMNS)} of VIA's CSV export", str(header)[:120], _ADVICE)
@@ -152,7 +155,7 @@ def _place(shape: object, image: str, path: str | os.PathLike, names: NameMap) -
         raise InputError(path, "regions that are points", f"a {kind} in {image!r}", "Mark landmarks with points.")
     try:
         place = np.array([float(shape["cy"]), float(shape["cx"])])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(path, "numbers cx and cy", f"{shape} in {image!r}", _ADVICE) from error
     if not np.isfinite(place).all():
         raise InputError(path, "finite numbers cx and cy", f"{shape} in {image!r}", "Mark the point again.")
