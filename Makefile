@@ -8,10 +8,13 @@ PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 export MPLBACKEND = Agg
 export QT_QPA_PLATFORM = offscreen
 
+# what an earlier demo left, and nothing else that OUT may name
+remove_demo = @if [ -e "$(OUT)/dicom" ] && [ -e "$(OUT)/landmarks" ]; then rm -rf "$(OUT)"; fi
+
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/.installed
-	rm -rf "$(OUT)"
+	$(call remove_demo)
 	$(VENV)/bin/cvl demo -o "$(OUT)"
 
 test: $(VENV)/.test-installed
@@ -44,4 +47,5 @@ $(VENV)/.test-installed: pyproject.toml requirements-test.txt | $(VENV)/bin/pyth
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf "$(VENV)" "$(OUT)" artefacts .pytest_cache .ruff_cache .hypothesis
+	$(call remove_demo)
+	rm -rf "$(VENV)" artefacts .pytest_cache .ruff_cache .hypothesis

@@ -53,6 +53,8 @@ LANDMARKS: tuple[Landmark, ...] = (
 )
 N_LANDMARKS = len(LANDMARKS)
 #: the ten insertion points: the published network's channels, in its order
+#: the valves that have rings
+VALVES = ("mitral", "tricuspid", "aortic")
 VALVE_LANDMARKS = tuple(landmark for landmark in LANDMARKS if landmark.valve is not None)
 APEX = LANDMARKS[-1]
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from .errors import InputError
 from .files import atomic_open
-from .landmarks import VIEWS, Landmark, by_number
+from .landmarks import VALVES, VIEWS, Landmark, by_number
 from .study import Study, StudySettings
 from .study_names import without_names
 
@@ -76,15 +76,22 @@ def study_from_dict(content: Any, path: str | os.PathLike = "study") -> Study:
         raise InputError(path, f"study file version {SCHEMA_VERSION.split('.')[0]}.x", f"version {version}", advice)
     try:
         study = _decode(Study, content.get("study"), "study")
-        _check_lengths(study)
+        _check(study)
         return study
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(path, f"a study file of version {version}", f"{error}", advice) from error
 
 
-def _check_lengths(study: Study) -> None:
-    """ValueError where arrays that belong together have other lengths."""
+def _check(study: Study) -> None:
+    """ValueError where arrays that belong together have other lengths, and for what no study has: what is exported from
+    it would mean nothing, or lie elsewhere (files are called after the valves)."""
     count = len(study.phases)
+    for where, rr in (("study", study.rr_ms), *((view.view, view.rr_ms) for view in study.views)):
+        if rr <= 0:
+            raise ValueError(f"the RR of {where}: expected milliseconds above 0, found {rr:g}")
+    valves = [ring.valve for ring in study.annuli]
+    if not set(valves) <= set(VALVES) or len(set(valves)) < len(valves):
+        raise ValueError(f"rings: expected each of {', '.join(VALVES)} at most once, found {', '.join(valves)}")
     for view in study.views:
         frames = view.landmarks.n_frames
         if view.view not in VIEWS:
@@ -103,6 +110,8 @@ def _check_lengths(study: Study) -> None:
     for ring in study.annuli:
         if not len(ring.phases) == len(ring.nodes) == len(ring.node_sd_mm) == count:
             raise ValueError(f"the {ring.valve} ring: expected {count} phases, found {len(ring.nodes)}")
+        if not np.isfinite(ring.nodes).all():
+            raise ValueError(f"the {ring.valve} ring: expected finite nodes")
     for curve in study.curves:
         if not len(curve.values) == len(curve.sd) == count:
             raise ValueError(f"the curve {curve.key}: expected {count} phases, found {len(curve.values)}")

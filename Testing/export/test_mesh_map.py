@@ -1,6 +1,7 @@
 """The motion of a ring on other people's meshes."""
 
 import json
+import re
 import shutil
 import subprocess
 from xml.etree import ElementTree
@@ -154,6 +155,27 @@ def test_feb_that_has_the_motion_already_is_refused(study, ventricle, tmp_path):
         prescribe(study, tmp_path / "heart_mitral.feb", "rim", tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["name", "include"])
+def test_inp_that_has_the_motion_already_is_refused(study, ventricle, tmp_path, kind):
+    """Its amplitudes would be defined twice; the motion of another valve may be added."""
+    prescribe(study, write_inp(tmp_path / "heart.inp", ventricle), "rim", tmp_path)
+    deck = tmp_path / "heart_mitral.inp"
+    if kind == "name":  # put into the deck itself
+        text = "".join(
+            (tmp_path / line.partition("INPUT=")[2].strip()).read_text() if line.startswith("*INCLUDE") else line
+            for line in deck.read_text().splitlines(keepends=True)
+        )
+        deck.write_text(text)
+    with pytest.raises(InputError, match="this motion already"):
+        prescribe(study, deck, "rim", tmp_path / "again")
+    assert prescribe(study, deck, "rim", tmp_path / "other", valve="tricuspid", farthest_mm=1e3)
+
+
+def test_a_given_rr_is_the_one_that_the_report_states(study, ventricle, tmp_path):
+    report, _ = prescribe(study, write_inp(tmp_path / "heart.inp", ventricle), "rim", tmp_path, rr_ms=700)
+    assert report["study"]["rr_ms"] == 700 and "given by the user" in report["study"]["rr_meaning"]
+
+
 def test_an_output_folder_that_cannot_be_is_an_input_error(study, ventricle, tmp_path):
     deck = write_inp(tmp_path / "heart.inp", ventricle)
     with pytest.raises(InputError, match=r"heart\.inp"):
@@ -202,6 +224,16 @@ def test_gmsh(study, ring, ventricle, truth, tmp_path, version):
         nodes = rows[:, 0].astype(int) - 1001
         assert sorted(nodes) == list(range(RIM))
         assert follow(ventricle.points[nodes], rows[:, 1:], truth[k][nodes]) <= 0.1
+
+
+@pytest.mark.parametrize("version", ["2.2", "4.1"])
+def test_gmsh_numbers_that_would_fill_the_memory_are_refused(study, ventricle, tmp_path, version):
+    """meshio keeps a table as long as the largest number."""
+    pytest.importorskip("meshio", reason="meshio is not installed")
+    mesh = write_msh(tmp_path / "heart.msh", ventricle, version)
+    mesh.write_text(re.sub(r"\b1001\b", "2000000001", mesh.read_text()))
+    with pytest.raises(InputError, match="Renumber"):
+        prescribe(study, mesh, "rim", tmp_path / "out")
 
 
 def test_mesh_in_metres_and_ras(study, ring, ventricle, truth, tmp_path):

@@ -195,7 +195,7 @@ def test_usage_errors_come_before_any_work(dicom, tmp_path):
     def never(cine):
         raise AssertionError("detection was started")
 
-    for arguments in (("--formats", "stl"), ("--nodes", "2"), ("--formats", "dicom-sr")):
+    for arguments in (("--formats", "stl"), ("--nodes", "2"), ("--formats", "dicom-sr"), ("--rr", "50")):
         with pytest.raises(UsageError):
             study.run(parse(study, "study", dicom, "-o", tmp_path / "out", *arguments), never)
     (tmp_path / "file").write_text("mine")

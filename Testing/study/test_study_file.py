@@ -7,6 +7,7 @@ import jsonschema
 import numpy as np
 import pytest
 import synthetic_truth as synthetic
+from CardiacValveLandmarksLib import cli
 from CardiacValveLandmarksLib.errors import InputError
 from CardiacValveLandmarksLib.landmarks import Landmark
 from CardiacValveLandmarksLib.study import StudySettings
@@ -117,6 +118,29 @@ def test_other_versions_and_damaged_files_are_refused(path, change, words):
     with pytest.raises(InputError, match=words) as caught:
         study_from_json(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s["annuli"][0].update(valve="../../elsewhere"), "rings"),
+        (lambda s: s["annuli"][0].update(valve="/tmp/elsewhere"), "rings"),
+        (lambda s: s["annuli"][1].update(valve=s["annuli"][0]["valve"]), "at most once"),
+        (lambda s: s["annuli"][0]["nodes"][2].__setitem__(3, [None, 1.0, 2.0]), "finite nodes"),
+        (lambda s: s.update(rr_ms=0), "RR of study"),
+        (lambda s: s["views"][1].update(rr_ms=-800), "RR of 3CH"),
+    ],
+)
+def test_what_no_study_has_is_not_exported(path, tmp_path, change, words):
+    """Files are called after the valves: none may lie elsewhere."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content["study"])
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=words):
+        study_from_json(path)
+    before = set(tmp_path.rglob("*"))
+    assert cli.main(["export", str(path), "-o", str(tmp_path / "out" / "in"), "--formats", "npz,abaqus"]) == 3
+    assert not {file for file in set(tmp_path.rglob("*")) - before if file.is_file()}
 
 
 def test_a_later_minor_version_with_more_fields_is_read(study, path):

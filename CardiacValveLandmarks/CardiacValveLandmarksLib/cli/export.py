@@ -42,7 +42,9 @@ def add_export_options(parser: argparse.ArgumentParser, default: str | None) -> 
 def export_options(options: argparse.Namespace, **changes):
     """ExportOptions of the command line."""
     from ..export import ExportOptions
+    from ..export.motion import check_rr
 
+    check_rr(options.rr)
     names = ("identify", "overwrite", "guide_points", "images")
     return ExportOptions(**{**{n: getattr(options, n) for n in names}, "rr_ms": options.rr, **changes})
 

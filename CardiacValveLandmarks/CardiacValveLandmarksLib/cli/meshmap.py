@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..landmarks import VALVES
 from .numbers import positive
 
 
@@ -25,7 +26,7 @@ def add_parser(subparsers) -> None:
         "physical group (.msh)",
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR")
-    parser.add_argument("--valve", default="mitral", choices=("mitral", "tricuspid", "aortic"))
+    parser.add_argument("--valve", default="mitral", choices=VALVES)
     parser.add_argument("--space", default="LPS", choices=("LPS", "RAS"), help="of the mesh's coordinates")
     parser.add_argument("--scale", type=positive, default=1.0, metavar="MM", help="millimetres in a unit of the mesh")
     parser.add_argument(

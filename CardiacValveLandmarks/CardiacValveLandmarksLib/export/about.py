@@ -31,8 +31,9 @@ def number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def describe(study: Study, identify: bool) -> dict[str, Any]:
-    """The study's frame of reference, timing, rings, provenance, doubts and assumptions as JSON types."""
+def describe(study: Study, identify: bool, rr_ms: float | None = None) -> dict[str, Any]:
+    """The study's frame of reference, timing, rings, provenance, doubts and assumptions as JSON types. rr_ms: that the
+    user gave for what is exported."""
     counts = Counter(Provenance(int(value)).label for t in study.trajectories for value in t.provenance)
     orders = {
         t.view: {"harmonics": t.order, "chosen_by": "user" if t.order_given else "number of frames and RR"}
@@ -55,8 +56,8 @@ def describe(study: Study, identify: bool) -> dict[str, Any]:
         views.append(entry)
     return {
         "frame_of_reference": IN_PLANE if any(v.geometry_assumed for v in study.views) else LPS,
-        "rr_ms": number(study.rr_ms),
-        "rr_meaning": "median of the views' own RR",
+        "rr_ms": number(study.rr_ms if rr_ms is None else rr_ms),
+        "rr_meaning": "median of the views' own RR" if rr_ms is None else "given by the user for this export",
         "phases": "fraction of the RR in [0, 1), common to all views",
         "ed_phase": number(study.ed_phase),
         "es_phase": number(study.es_phase),
@@ -88,17 +89,16 @@ def describe(study: Study, identify: bool) -> dict[str, Any]:
 
 def write_about(study: Study, format_: Format, folder: Path, options: ExportOptions) -> None:
     """Write `about.json` for what lies in `folder`."""
+    given = options.rr_ms if format_.time_unit == "s" else None  # the others have no times of the common beat
     about = {
         "written_by": f"CardiacValveLandmarks {__version__}",
         "format": format_.key,
         "title": format_.title,
         "units": {"length": format_.length_unit, "time": format_.time_unit},
         "notes": list(format_.notes),
-        **describe(study, options.identify),
+        **describe(study, options.identify, given),
         "files": sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()),
     }
-    if options.rr_ms is not None and format_.time_unit == "s":  # the others have no times of the common beat
-        about["rr_ms"], about["rr_meaning"] = options.rr_ms, "given by the user for this export"
     with atomic_open(folder / ABOUT_FILE) as stream:
         json.dump(about, stream, indent=1, ensure_ascii=False, allow_nan=False)
         stream.write("\n")

@@ -93,7 +93,7 @@ def prescribe(
             "ring_place": mapped.place.tolist(),
         },
         "nodes_left_free_ids": mapped.left_free.tolist(),
-        "study": describe(without_names(study), identify=False),
+        "study": describe(without_names(study), identify=False, rr_ms=rr_ms),
     }
     stem = f"{mesh_path.stem}_{valve}"
     make_folder(folder)

@@ -57,13 +57,18 @@ def no_motion(study: Study, rr_ms: float | None) -> str:
     return ""
 
 
+def check_rr(rr_ms: float | None) -> None:
+    """UsageError for a length of the beat that no heart has; None: it is the study's."""
+    if rr_ms is not None and not RR_RANGE_MS[0] <= rr_ms <= RR_RANGE_MS[1]:
+        raise UsageError(f"RR: expected {RR_RANGE_MS[0]:g} to {RR_RANGE_MS[1]:g} milliseconds, found {rr_ms:g}.")
+
+
 def ring_motions(study: Study, rr_ms: float | None = None) -> tuple[RingMotion, ...]:
     """The motion of every ring of the study. rr_ms: length of the beat, None: the study's.
 
     UsageError: an RR out of range. InputError where there is none (`no_motion`): a deck without it would mean nothing.
     """
-    if rr_ms is not None and not RR_RANGE_MS[0] <= rr_ms <= RR_RANGE_MS[1]:
-        raise UsageError(f"RR: expected {RR_RANGE_MS[0]:g} to {RR_RANGE_MS[1]:g} milliseconds, found {rr_ms:g}.")
+    check_rr(rr_ms)
     reason = no_motion(study, rr_ms)
     if reason:
         raise InputError("study", "the motion of at least one ring", reason)

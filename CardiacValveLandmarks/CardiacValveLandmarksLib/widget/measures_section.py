@@ -9,11 +9,11 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..landmarks import VALVES
 from .controls import allow, read_only_table, show_text
 from .worker import Worker
 
 _WARNINGS_SHOWN = 6
-VALVES = ("mitral", "tricuspid", "aortic")
 #: quiet time after a change before everything is built anew, ms
 _PAUSE = 400
 _NAME, _VALUE, _REFERENCE = range(3)

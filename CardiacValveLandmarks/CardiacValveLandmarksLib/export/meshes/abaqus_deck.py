@@ -54,6 +54,9 @@ class AbaqusDeck:
         self._turned: list[str] = []
         self._first_step = self._end_of_step = None
         self._includes = False
+        #: upper-case names of amplitudes, and of the files of *INCLUDE
+        self._amplitudes: list[str] = []
+        self._included: list[str] = []
         self._scan()
         if not self._points:
             raise InputError(
@@ -107,6 +110,10 @@ class AbaqusDeck:
         if word == "*TRANSFORM":
             self._turned.append(options.get("NSET", "").upper())
         self._includes |= word == "*INCLUDE"
+        if word == "*INCLUDE":
+            self._included.append(options.get("INPUT", "").upper())
+        if word == "*AMPLITUDE":
+            self._amplitudes.append(options.get("NAME", "").upper())
         if word == "*STEP" and self._first_step is None:
             self._first_step = number
         if word == "*ENDSTEP" and self._end_of_step is None:
@@ -155,6 +162,13 @@ class AbaqusDeck:
         return np.array(ids, dtype=int), np.array([self._points[node] for node in ids]).reshape(-1, 3)
 
     def write(self, path: Path, prefix: str, ids, times, displacement, distance) -> tuple[str, ...]:
+        valve = re.escape(prefix.rpartition("_")[2].upper())
+        ours = re.compile(rf"_{valve}(_[0-9A-F]{{8}})?_AMPLITUDES\.INP$")
+        if any(name.startswith(f"{prefix.upper()}_") for name in self._amplitudes) or any(
+            ours.search(name) for name in self._included
+        ):
+            advice = "Start from the deck as it was before."
+            raise InputError(self._path, f"a deck without amplitudes {prefix}_…", "this motion already", advice)
         # the deck may be in any encoding, so what it names is in letters that all of them have
         stem = safe_name(path.stem, "deck")
         if stem != path.stem:  # two decks' names may become one

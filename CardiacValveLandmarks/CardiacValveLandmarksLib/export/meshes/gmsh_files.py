@@ -14,6 +14,10 @@ from ...errors import InputError
 _DATA = re.compile(rb"\$(NodeData|ElementData|ElementNodeData)\s.*?\$End\1[ \t]*\r?\n?", re.DOTALL)
 
 
+#: the largest node number that is taken: this, and so many times the count of nodes
+_MOST_NUMBERS, _SPARSE = 10_000_000, 100
+
+
 def read(path: Path) -> GmshMesh:
     import meshio
 
@@ -22,8 +26,17 @@ def read(path: Path) -> GmshMesh:
     if len(head) > 2 and head[0] == b"$MeshFormat" and head[2] != b"0":
         raise InputError(path, "an ASCII Gmsh mesh", "a binary one", "Save it as ASCII (Mesh.Binary = 0).")
     try:
-        mesh = _read_mesh(content)
         tags = _node_tags(content, head[1])
+        if len(tags) and tags.max() > _MOST_NUMBERS + _SPARSE * len(tags):  # meshio keeps a table of all numbers
+            raise InputError(
+                path,
+                "node numbers that are not much larger than their count",
+                f"{tags.max()} with {len(tags)} nodes",
+                "Renumber them in Gmsh (Tools > Global renumbering, or RenumberMeshNodes).",
+            )
+        mesh = _read_mesh(content)
+    except InputError:
+        raise
     except (meshio.ReadError, ValueError, IndexError, KeyError, AssertionError, UnicodeDecodeError) as error:
         if "gmsh:physical" in str(error):  # meshio's words
             raise InputError(
