@@ -10,11 +10,18 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from .geometry import SliceGeometry
+from .landmarks import Provenance
 from .trajectory import Trajectory, harmonic_basis
+
+#: mm, SD in each direction of the plane of what an automatic landmark is off all over the beat: scatter about a path
+#: does not tell it. rms of the built-in model's on 24 ordinary synthetic patients, 13 landmarks: 0.91. A point that a
+#: person placed or moved is taken as exact here
+WHOLE_BEAT_MM = 0.9
 
 
 class PathDraws:
-    """`samples` draws of each trajectory, and of each view's unknown in-plane breath-hold offset.
+    """`samples` draws of each trajectory, with an error that each path keeps over the whole beat, and of each view's
+    unknown in-plane breath-hold offset.
 
     breathhold_sd: view -> SD in mm per in-plane direction. The same seed gives the same draws.
     """
@@ -37,13 +44,19 @@ class PathDraws:
         for view, geometry in geometries.items():
             drawn = rng.normal(0.0, breathhold_sd[view], (samples, 2)) @ geometry.directions
             self._offsets[view] = np.concatenate([np.zeros((1, 3)), drawn])[:, None]
+        self._kept = {}
+        for (number, view), t in self.trajectories.items():
+            there = t.provenance != Provenance.ABSENT
+            sd = WHOLE_BEAT_MM * float(np.mean(t.provenance[there] == Provenance.AUTO))
+            drawn = rng.normal(0.0, sd, (samples, 2)) @ geometries[view].directions
+            self._kept[number, view] = np.concatenate([np.zeros((1, 3)), drawn])[:, None]
 
     def has(self, number: int, view: str) -> bool:
         return (number, view) in self.trajectories
 
     def positions(self, number: int, view: str, phases: np.ndarray, offset: bool = False) -> np.ndarray:
         """(P,) common phases -> (1 + samples, P, 3) mm; with the view's breath-hold offset where asked."""
-        paths = self._basis(number, view, phases, 0) @ self._coefficients[number, view]
+        paths = self._basis(number, view, phases, 0) @ self._coefficients[number, view] + self._kept[number, view]
         return paths + self._offsets[view] if offset else paths
 
     def velocities(self, number: int, view: str, phases: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ from ..errors import CvlError
 
 #: in the order of the help text
 COMMANDS = (
-    "demo", "detect", "sax", "study", "export", "meshmap", "models", "phantom", "train", "finetune", "evaluate",
-    "saliency",
+    "demo", "detect", "sax", "study", "batch", "export", "meshmap", "models", "phantom", "train", "finetune",
+    "evaluate", "saliency",
 )  # fmt: skip
 
 
@@ -65,6 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(arguments)
     except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
         return int(stop.code or 0)
+    return execute(options)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the command of parsed arguments; errors are said on standard error. The exit status."""
     try:
         with _terminable():
             return options.run(options)

@@ -33,6 +33,12 @@ def add_parser(subparsers) -> None:
         parser.add_argument(
             f"--{view.lower()}", dest=f"path_{view}", metavar="PATH", help=f"the {view}, where it is not to be found"
         )
+    add_study_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    """All but what is read and where it goes."""
     add_detection_options(parser)
     add_export_options(parser, DEFAULT_FORMATS)
     group = parser.add_argument_group("study")
@@ -58,7 +64,6 @@ def add_parser(subparsers) -> None:
     group.add_argument("--apply-shifts", action="store_true", help="correct the estimated breath-hold shifts")
     group.add_argument("--no-report", action="store_true", help="write no report.html")
     group.add_argument("--no-motion-check", action="store_true", help="do not compare points with the images' motion")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, detector=None, origin=None) -> int:
