@@ -82,6 +82,9 @@ def assign_views(entries: Sequence[tuple[Cine, LandmarkSeries]], overrides: Mapp
         if len(by_view[view]) > 1 and by_view[view][0].stated:
             names = ", ".join(option.cine.name for option in by_view[view])
             doubts.append(f"Several cines were stated as {view} ({names}); used: {best[position].cine.name}.")
+        elif len(by_view[view]) > 1:
+            others = ", ".join(option.cine.name for option in by_view[view] if option is not best[position])
+            doubts.append(f"Recognised as {view} as well, and not used unless you state it as that: {others}.")
     doubts += _geometry_doubts(best)
     missing = [view for view in VIEWS if view not in present]
     if missing:

@@ -10,6 +10,7 @@ from CardiacValveLandmarksLib.readers.checks import TOO_SHORT
 from CardiacValveLandmarksLib.study import StudySettings
 from CardiacValveLandmarksLib.study_build import build_study
 from CardiacValveLandmarksLib.study_images import cines_of
+from CardiacValveLandmarksLib.study_names import without_names
 
 QUICK = {"motion_check": False, "samples": 10, "phases": 20}
 
@@ -271,6 +272,8 @@ def test_the_better_of_two_candidates_is_chosen_and_the_choice_explained(entries
     )
     result = study([(aside, series), *entries])
     assert result.view("2CH").name == "2ch"
+    assert said(result, "Recognised as 2CH as well, and not used unless you state it as that: right.")
+    assert not said(without_names(result), "right")
     explained = {c.name: c for c in result.candidates if c.view == "2CH"}
     assert explained["2ch"].chosen
     assert not explained["right"].chosen
