@@ -9,7 +9,7 @@ export MPLBACKEND = Agg
 export QT_QPA_PLATFORM = offscreen
 
 # what an earlier demo left, and nothing else that OUT may name
-remove_demo = @if [ -e "$(OUT)/dicom" ] && [ -e "$(OUT)/landmarks" ]; then rm -rf "$(OUT)"; fi
+remove_demo = @if [ -e "$(OUT)/.made-by-cvl-demo" ]; then rm -rf "$(OUT)"; fi
 
 .PHONY: demo test lint bench clean
 

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -21,7 +22,8 @@ from typing import Any
 
 from . import __version__
 from .errors import InputError, UsageError
-from .files import atomic_open, make_folder, safe_name
+from .files import atomic_open, make_folder, remove_leftovers, safe_name
+from .readers.scan import files_below
 from .study_io import study_from_json
 from .study_run import STUDY_FILE
 
@@ -30,6 +32,10 @@ BATCH_FILE, TABLE_FILE, MEASURES_FILE, LOG_FOLDER = "batch.json", "batch.csv", "
 _YOUNGER = 3.0
 _LIBRARY = Path(__file__).resolve().parents[1]
 _FORMAT = "cardiac-valve-landmarks batch"
+#: how the folder begins in which an examination is at work
+_AT_WORK = ".partial-"
+#: lies in results that a batch put there, as old as they are
+_MARK = ".cvl-batch"
 _TAKEN = {BATCH_FILE, TABLE_FILE, MEASURES_FILE, LOG_FOLDER}
 #: studies at work in this process' children
 _running: set[subprocess.Popen] = set()
@@ -37,7 +43,8 @@ _running: set[subprocess.Popen] = set()
 
 @dataclass(frozen=True)
 class Job:
-    """One examination: `name` of its folder, which is read, `output`, and the options of `cvl study`."""
+    """One examination: `name` of its folder, which is read, `output`, and the options of `cvl study`. replace: whatever
+    lies there."""
 
     name: str
     folder: str
@@ -45,19 +52,19 @@ class Job:
     log: str
     options: Mapping[str, Any]
     threads: int
+    replace: bool
 
 
 @dataclass(frozen=True)
 class Record:
     """What became of an examination. status: exit status of `cvl study`, None: begun and not ended. message: its error
-    in words. signature: of the files it was made from. ended: when, seconds since 1970."""
+    in words. signature: of the files it was made from."""
 
     name: str
     status: int | None
     message: str
     seconds: float
     signature: str
-    ended: float
 
     @property
     def done(self) -> bool:
@@ -87,23 +94,53 @@ def find_examinations(root: str | os.PathLike) -> dict[str, Path]:
 
 
 def signature_of(folder: Path) -> str:
-    """Of the names, sizes and times of all files in a folder: whether there is something new to be read."""
+    """Of the names, sizes and times of all files in a folder that are read: whether there is something new."""
     listed = []
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(files):
-            path = Path(place) / name
-            try:
-                about = path.stat()
-            except OSError:  # a link that leads nowhere
-                continue
-            listed.append((path.relative_to(folder).as_posix(), about.st_size, about.st_mtime_ns))
+    for path in files_below(folder, []):
+        about = path.lstat() if path.is_symlink() and not path.exists() else path.stat()
+        listed.append((path.relative_to(folder).as_posix(), about.st_size, about.st_mtime_ns))
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
 def run_job(job: Job) -> tuple[int, str, float]:
-    """Run `cvl study` in a process of its own: exit status, its error in words, seconds. What it says is in the log."""
-    began = time.monotonic()
+    """Run `cvl study` in a process of its own: exit status, its error in words, seconds. What it says is in the log.
+
+    It works beside, so that what lies under the examination's name is whole, or somebody's.
+    """
+    began, place = time.monotonic(), Path(job.output)
+    make_folder(place.parent)
+    with tempfile.TemporaryDirectory(prefix=f"{_AT_WORK}{job.name}-", dir=place.parent) as working:
+        results = Path(working) / "results"
+        status, message = _study(job, results)
+        if (results / STUDY_FILE).exists():
+            (results / _MARK).touch()
+            trouble = "" if job.replace else in_the_way(place)  # it may have come meanwhile
+            if trouble:
+                status, message = InputError.exit_status, trouble
+            else:
+                if place.exists():
+                    place.rename(Path(working) / "before")
+                results.rename(place)
+    return status, message, time.monotonic() - began
+
+
+def in_the_way(place: Path) -> str:
+    """Why results may not be put there, in words: what lies there is no batch's, or was changed since. "": they may."""
+    if not place.exists():
+        return ""
+    mark = place / _MARK
+    if not mark.exists():
+        return f"{place}: expected no such folder; found one. Move it away, or give --overwrite."
+    placed = mark.stat().st_mtime
+    for path in place.rglob("*"):
+        if path.is_file() and path.stat().st_mtime > placed + _YOUNGER:  # a corrected scene, perhaps
+            found = f"{path}: expected results as they were written; found a change since."
+            return f"{found} Move these results away, or give --overwrite."
+    return ""
+
+
+def _study(job: Job, output: Path) -> tuple[int, str]:
+    """Exit status and error of `cvl study`, which writes to `output`."""
     paths = [str(_LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **os.environ,
@@ -111,7 +148,7 @@ def run_job(job: Job) -> tuple[int, str, float]:
         "OMP_NUM_THREADS": str(job.threads),
         "PYTHONIOENCODING": "utf-8",
     }
-    given = json.dumps({**job.options, "folder": job.folder, "output": job.output})
+    given = json.dumps({**job.options, "folder": job.folder, "output": str(output)})
     log = Path(job.log)
     make_folder(log.parent)
     with log.open("wb") as stream:
@@ -132,7 +169,7 @@ def run_job(job: Job) -> tuple[int, str, float]:
     message = said[-1].removeprefix("cvl: error: ") if status and said else ""
     if status < 0:
         message = f"ended by signal {-status} (out of memory, or stopped)"
-    return status, message or (f"exit status {status}, see {log}" if status else ""), time.monotonic() - began
+    return status, message or (f"exit status {status}, see {log}" if status else "")
 
 
 class Batch:
@@ -151,10 +188,11 @@ class Batch:
             raise UsageError(f"{self.folder} lies in an examination that is read: choose another output folder.")
         self.records = {} if overwrite else self._known()
         self.refused: dict[str, Record] = {}
+        remove_leftovers(self.folder)
 
     def outcome(self, name: str) -> Record:
         """What became of an examination, now or before."""
-        begun = Record(name, None, "not begun", 0.0, "", 0.0)
+        begun = Record(name, None, "not begun", 0.0, "")
         return self.refused.get(name) or self.records.get(name) or begun
 
     def _known(self) -> dict[str, Record]:
@@ -201,44 +239,27 @@ class Batch:
         whose workers see the same files. tell(record, done, of) after each."""
         jobs, done = [], 0
         for name, signature in names.items():
-            if trouble := self._in_the_way(name):  # not kept: what lies there stays somebody else's
-                self.refused[name] = Record(name, InputError.exit_status, trouble, 0.0, signature, time.time())
+            if trouble := "" if self.overwrite else in_the_way(self.folder / name):
+                self.refused[name] = Record(name, InputError.exit_status, trouble, 0.0, signature)
                 done += 1
                 if tell is not None:
                     tell(self.refused[name], done, len(names))
-            else:  # what lies there from now on is its own
+            else:
                 jobs.append(self._job(name, workers))
-                self.records[name] = Record(name, None, "", 0.0, signature, time.time())
+                self.records[name] = Record(name, None, "", 0.0, signature)
         self._keep()
         for name, (status, message, seconds) in _results(jobs, workers, scheduler):
             done += 1
-            self.records[name] = Record(name, status, message, seconds, names[name], time.time())
+            self.records[name] = Record(name, status, message, seconds, names[name])
             self._keep()
             if tell is not None:
                 tell(self.records[name], done, len(names))
 
-    def _in_the_way(self, name: str) -> str:
-        """Why an examination's folder is not written, in words: what lies there is not the batch's own. "": it is."""
-        place, record = self.folder / name, self.records.get(name)
-        if self.overwrite or not place.exists():
-            return ""
-        if record is None:
-            return f"{place}: expected no such folder; found one. Move it away, or give --overwrite."
-        if record.done:
-            files = (path for path in place.rglob("*") if path.is_file())
-            changed = [path for path in files if path.stat().st_mtime > record.ended + _YOUNGER]
-            if changed:  # a corrected scene, perhaps
-                return (
-                    f"{changed[0]}: expected results as they were written; found a change since. The images changed as "
-                    "well: move these results away, or give --overwrite."
-                )
-        return ""
-
     def _job(self, name: str, workers: int) -> Job:
         threads = max(1, (os.cpu_count() or 1) // workers)
         log = self.folder / LOG_FOLDER / f"{name}.log"
-        options = {**self.options, "overwrite": True}
-        return Job(name, str(self.examinations[name]), str(self.folder / name), str(log), options, threads)
+        place = str(self.folder / name)
+        return Job(name, str(self.examinations[name]), place, str(log), self.options, threads, self.overwrite)
 
     def _keep(self) -> None:
         content = {
@@ -257,8 +278,12 @@ class Batch:
             record = self.outcome(name)
             ended = "done" if record.done else "failed" if record.status is not None else "not done"
             row = {"examination": name, "status": ended, "seconds": round(record.seconds, 1), "message": record.message}
-            if record.done:
-                study = study_from_json(self.folder / name / STUDY_FILE)
+            study = None
+            try:
+                study = study_from_json(self.folder / name / STUDY_FILE) if record.done else None
+            except InputError as error:
+                row |= {"status": "failed", "message": str(error)}
+            if study is not None:
                 views = " ".join(view.view for view in study.views)
                 row |= {"views": views, "doubts": len(study.warnings)}
                 measures += [

@@ -53,9 +53,9 @@ LANDMARKS: tuple[Landmark, ...] = (
 )
 N_LANDMARKS = len(LANDMARKS)
 #: the ten insertion points: the published network's channels, in its order
+VALVE_LANDMARKS = tuple(landmark for landmark in LANDMARKS if landmark.valve is not None)
 #: the valves that have rings
 VALVES = ("mitral", "tricuspid", "aortic")
-VALVE_LANDMARKS = tuple(landmark for landmark in LANDMARKS if landmark.valve is not None)
 APEX = LANDMARKS[-1]
 
 #: one colour a valve, RGB in [0, 1]: Okabe and Ito's palette, told apart by colour-blind people

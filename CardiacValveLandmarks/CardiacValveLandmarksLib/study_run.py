@@ -21,6 +21,7 @@ from .export.registry import check_free, remove_others
 from .files import atomic_open, make_folder
 from .landmarks import VIEWS, LandmarkSeries
 from .readers import Skipped, read_cine, scan
+from .readers.checks import file_doubts
 from .report import Origin, report_html
 from .study import Study, StudySettings
 from .study_build import build_study
@@ -166,7 +167,8 @@ def run_study(
         tell(f"landmarks of {cine.name}", count, len(examination.cines))
         found = detector(cine)
         entries.append((cine, found.landmarks))
-        warnings[cine.name] = found.warnings
+        told = file_doubts(cine)  # the study says them itself
+        warnings[cine.name] = tuple(warning for warning in found.warnings if warning not in told)
     tell("study", 0, 1)
     study = build_study(entries, replace(settings, views={**examination.stated, **settings.views}))
     study = replace(study, warnings=(*_detection_warnings(study, warnings), *study.warnings))

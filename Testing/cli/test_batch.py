@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from CardiacValveLandmarksLib.batch import Batch, find_examinations, signature_of
+from CardiacValveLandmarksLib.batch import Batch, find_examinations, run_job, signature_of
 from CardiacValveLandmarksLib.cli import main
 from CardiacValveLandmarksLib.errors import InputError, UsageError
 from CardiacValveLandmarksLib.phantom.cines import synthetic_study
@@ -80,27 +80,65 @@ def test_what_is_done_is_not_done_again(root, images, capsys):
     assert "[3/3]" in capsys.readouterr().out
 
 
+def later(path):
+    """As if it was written a minute after the results."""
+    path.write_text("an hour's work")
+    then = time.time() + 60
+    os.utime(path, (then, then))
+
+
 def test_results_that_somebody_changed_are_not_replaced(root, capsys):
     out = root.parent / "out"
     shutil.rmtree(root / "p3")
     assert batch(root) == 0
     (root / "p2" / "more.txt").write_text("the images changed")
-    corrected = out / "p2" / "corrected.mrb"
-    corrected.write_text("an hour's work")
-    later = time.time() + 60
-    os.utime(corrected, (later, later))
+    later(out / "p2" / "corrected.mrb")
     for _ in range(2):  # nor at the second try
         assert batch(root) == 3
         assert "corrected.mrb" in capsys.readouterr().err
-        assert corrected.read_text() == "an hour's work"
-    # a folder that no batch made
+        assert (out / "p2" / "corrected.mrb").read_text() == "an hour's work"
+    # nor what lies where no batch put it: before, after a failure, while it was under way
     shutil.copytree(root / "p2", root / "p4")
-    (out / "p4").mkdir()
-    (out / "p4" / "mine.txt").write_text("mine")
+    (root / "p5").mkdir()
+    for name in ("p4", "p5"):
+        (out / name).mkdir()
+        (out / name / "mine.txt").write_text("mine")
     for _ in range(2):
         assert batch(root) == 3
-        assert "expected no such folder" in capsys.readouterr().err
-    assert [path.name for path in (out / "p4").iterdir()] == ["mine.txt"]
+        assert capsys.readouterr().err.count("expected no such folder") == 2
+    assert [[path.name for path in (out / name).iterdir()] for name in ("p4", "p5")] == [["mine.txt"]] * 2
+    job = Batch(root, out, {**json.loads((out / "batch.json").read_text())["options"]})._job("p4", 1)
+    status, message, _ = run_job(job)
+    assert status == 3 and "expected no such folder" in message and (out / "p4" / "mine.txt").exists()
+    # only where it is said
+    assert batch(root, "--overwrite") == 3  # p5 has no images
+    assert not (out / "p4" / "mine.txt").exists() and not (out / "p2" / "corrected.mrb").exists()
+
+
+def test_an_interrupted_second_run_leaves_the_results_of_the_first(root, capsys):
+    """What was begun anew and did not end: the old results lie there, and are still known as its own."""
+    out = root.parent / "out"
+    shutil.rmtree(root / "p3")
+    assert batch(root) == 0
+    content = json.loads((out / "batch.json").read_text())
+    next(one for one in content["examinations"] if one["name"] == "p_1")["status"] = None
+    (out / "batch.json").write_text(json.dumps(content))
+    later(out / "p_1" / "corrected.mrb")
+    assert batch(root) == 3
+    assert (out / "p_1" / "corrected.mrb").exists()
+    (out / "p_1" / "corrected.mrb").unlink()
+    assert batch(root) == 0
+
+
+def test_one_damaged_study_takes_no_table_along(root, capsys):
+    out = root.parent / "out"
+    shutil.rmtree(root / "p3")
+    assert batch(root) == 0
+    (out / "p2" / "study.json").write_text("{")
+    assert batch(root) == 0  # nothing to do
+    table = {row["examination"]: row for row in rows(out / "batch.csv")}
+    assert table["p_1"]["status"] == "done" and table["p2"]["status"] == "failed"
+    assert {row["examination"] for row in rows(out / "measures.csv")} == {"p_1"}
 
 
 def test_a_killed_batch_goes_on(root, images):
@@ -167,4 +205,10 @@ def test_names_are_those_of_the_folders_and_files_of_their_own(tmp_path):
     assert len(names) == 4 and not {"logs", "batch.csv"} & set(names) and all(Path(name).name == name for name in names)
     before = signature_of(tmp_path)
     (tmp_path / "logs" / "x").write_text("1")
-    assert signature_of(tmp_path) != before
+    after = signature_of(tmp_path)
+    assert after != before
+    (tmp_path / "logs" / ".DS_Store").write_text("not read")
+    assert signature_of(tmp_path) == after
+    (tmp_path / "logs" / "round").symlink_to(tmp_path)
+    (tmp_path / "logs" / "about").symlink_to(tmp_path)
+    assert signature_of(tmp_path) == after

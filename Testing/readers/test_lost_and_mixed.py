@@ -64,6 +64,41 @@ def test_other_files_beside_a_series_spoil_nothing(tmp_path):
     assert [item.source for item in found.skipped] == [str(tmp_path / "old")]
 
 
+def test_a_packed_copy_beside_its_original_is_no_loss(tmp_path):
+    cine = make_cine()
+    path = write_series(cine, tmp_path)[2]
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    assert_same(read_cine(tmp_path), cine)
+
+
+def test_words_of_hexadecimal_letters_are_no_numbers(tmp_path):
+    cine = make_cine()
+    for number, path in enumerate(write_series(cine, tmp_path)):
+        path.rename(tmp_path / f"{number:08d}")
+    (tmp_path / "face").write_text("a note")
+    assert_same(read_cine(tmp_path), cine)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_words_of_a_type_may_differ_within_a_cine(tmp_path, count):
+    """As with images derived anew, or a filter in some of them: no phase, no shared times."""
+    cine = make_cine()
+    edit(
+        write_series(cine, tmp_path)[1::2][:count],
+        lambda data, _: setattr(data, "ImageType", ["DERIVED", "PRIMARY", "M"]),
+    )
+    read = read_cine(tmp_path)
+    assert_same(read, cine)
+    assert "of different types" in read.doubts[0]
+
+
+def test_two_types_at_the_same_times_are_two_cines(tmp_path):
+    cine, other = second_set(tmp_path, 0, lambda data: setattr(data, "ImageType", ["DERIVED", "PRIMARY", "M"]))
+    found = scan(tmp_path)
+    assert_same(found.cines[0], cine)
+    assert_same(found.cines[1], other)
+
+
 def test_images_that_are_not_there_are_missed(tmp_path):
     """Nothing tells of them but their stated number: no RR is made up from what is left, and it is said."""
     paths = write_series(make_cine(), tmp_path)
@@ -261,6 +296,12 @@ def test_a_compressed_image_that_is_cut_off_is_found(tmp_path):
         data.compress(JPEGLSLossless)
         data.save_as(path)
     assert_same(read_cine(tmp_path), smooth())
+    data = pydicom.dcmread(paths[2])  # encoders pad in several ways
+    for padding in (b"\0\0", b"\xff\0", b"\r\n", b"    "):
+        stream = next(generate_frames(pydicom.dcmread(paths[2]).PixelData, number_of_frames=1))
+        data.PixelData = encapsulate([stream.rstrip(b"\0") + padding])
+        data.save_as(paths[2])
+        assert_same(read_cine(tmp_path), smooth())
     data = pydicom.dcmread(paths[3])
     stream = next(generate_frames(data.PixelData, number_of_frames=1))
     data.PixelData = encapsulate([stream[: len(stream) // 4 * 2]])

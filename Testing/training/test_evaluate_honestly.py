@@ -107,6 +107,14 @@ def test_points_outside_the_image_are_no_distances(items, tmp_path):
         compare([half], found)
 
 
+def test_one_wild_prediction_is_an_error_and_no_other_image(items):
+    item = items[2]
+    points = long_axis(item.truth.positions)
+    points[1, 4] = [70.0, 10.0]
+    wild = a_set(item, item.truth, pixels=points, patient=None, shape=(64, 64))
+    assert np.nanmax(compare([wild], [a_set(item, item.truth)]).cines[0].errors) > 100
+
+
 def test_confidence_is_judged_by_the_5_mm_it_is_about(items):
     item = items[2]
     near = a_set(item, moved(item.truth, (3 / 4.5, 0), confidence=0.97))

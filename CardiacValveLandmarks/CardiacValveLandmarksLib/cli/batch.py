@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from .. import __version__
 from ..errors import UsageError
 from .packages import require
 from .study import add_study_options
@@ -51,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
     told = {name: value for name, value in vars(options).items() if name not in _OWN}
     if Path(options.model).is_file():  # the processes may have other working folders
         told["model"] = str(Path(options.model).absolute())
-    # another model under the same name is another batch
+    told["version"] = __version__  # results of two versions are no batch
+    # nor are those of another model under the same name
     told["model_sha256"] = resolve_model(options.model).checksum
     workers = options.workers or max(1, (os.cpu_count() or 1) // 2)
     with locked_folder(options.output) as folder:

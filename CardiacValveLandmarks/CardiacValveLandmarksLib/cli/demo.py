@@ -14,6 +14,8 @@ from .numbers import natural
 from .packages import require
 from .phantom import write_study
 
+#: by this file `make demo` knows what it may remove
+_MARK = ".made-by-cvl-demo"
 #: measures shown against those of the true landmarks
 _COMPARED = ("mapse_mean", "mapse_mean_4ch", "tapse", "lv_length_ed", "longitudinal_shortening", "mitral_area_ed")
 
@@ -43,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     folder = make_folder(options.output)
     if any(folder.iterdir()):
         raise InputError(folder, "an empty folder", "files in it", "Choose another folder.")
+    (folder / _MARK).touch()
     print("Making a synthetic study (three views of a beating heart) and writing it as DICOM ...")
     synthetic = synthetic_study(options.seed)
     write_study(synthetic, folder / "dicom", options.seed)

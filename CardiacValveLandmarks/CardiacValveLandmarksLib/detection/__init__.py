@@ -12,7 +12,7 @@ from ..errors import Cancelled, ModelError, UsageError
 from ..landmarks import N_LANDMARKS, VIEWS, LandmarkSeries, Provenance
 from ..models.catalogue import resolve_model
 from ..models.engine import open_engine
-from ..readers.checks import gap_doubt
+from ..readers.checks import file_doubts
 from .result import VIEW_CONFIDENCE, Cancel, DetectionResult, Found, Progress
 
 __all__ = ["DEFAULT_MODEL", "VIEW_CONFIDENCE", "Cancelled", "DetectionResult", "detect"]
@@ -71,9 +71,7 @@ def _result(cine: Cine, found: Found, stated: str | None, spec, engine: str, tta
         if stated
         else float(found.view_scores[found.view] if found.view else max(found.view_scores.values())),
     )
-    warnings = [*cine.doubts, *found.warnings]
-    if gap := gap_doubt(cine.times_ms):
-        warnings.append(f"{gap[0].upper()}{gap[1:]}.")
+    warnings = [*file_doubts(cine), *found.warnings]
     likeliest = max(found.view_scores, key=found.view_scores.get)
     if stated and likeliest != stated and found.view_scores[likeliest] >= found.view_threshold:
         warnings.append(

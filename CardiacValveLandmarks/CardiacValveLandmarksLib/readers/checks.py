@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from ..cine import Cine
 from ..errors import InputError
 
 #: ms between frames above which a series is no cine (cines have 15-100 ms; perfusion and mapping one frame a heartbeat)
@@ -119,6 +120,12 @@ def gap_doubt(times_ms: np.ndarray | None) -> str:
     if long.any():
         return f"two frames lie {steps.max():.0f} ms apart, the others {usual:.0f} ms: some seem to be missing"
     return ""
+
+
+def file_doubts(cine: Cine) -> tuple[str, ...]:
+    """What is doubtful about a cine's files, as sentences: of the reader, and of the times."""
+    gap = gap_doubt(cine.times_ms)
+    return (*cine.doubts, f"{gap[0].upper()}{gap[1:]}.") if gap else cine.doubts
 
 
 def cycle_from_frames(times_ms: np.ndarray | None) -> float | None:

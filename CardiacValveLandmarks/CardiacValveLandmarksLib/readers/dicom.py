@@ -20,7 +20,7 @@ from .checks import check_frames, check_one_beat, gap_doubt, one_frame
 from .dicom_frames import Damaged, Frame, NotCine, read_headers
 from .dicom_pixels import read_pixels
 from .result import Scan, Skipped
-from .timing import Ordered, by_image_type, cycle_length, frames_stated, order_frames, stated_cycle
+from .timing import Ordered, apart_from_phase, cycle_length, frames_stated, order_frames, stated_cycle
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +29,6 @@ _SAME_POSITION_MM, _SAME_DIRECTION = 0.1, 1e-3
 #: files with a series of their own each (some anonymisers) are one cine when there are at least so many alike
 _MIN_STRAYS = 5
 _STRAYS = "folder and sequence: every file has a SeriesInstanceUID of its own"
-#: ImageType words (after the first two) and ComplexImageComponent values of what is no magnitude image
-_NOT_MAGNITUDE = {"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "PHASE_MAP", "VELOCITY", "VELOCITY MAP"}
 #: what `_Series.source` adds to a folder
 _SERIES_LABEL = re.compile(r" \(series [^()]*\)$")
 
@@ -173,7 +171,7 @@ def _read_series(series: _Series, scan: Scan) -> None:
         name, source = series.name, series.source
         if len(planes) > 1:
             name, source = f"{name}_slice{number}", f"{source}, slice {number}"
-        for images in by_image_type(plane):
+        for images in apart_from_phase(plane):
             try:
                 _check_alike(source, images)
                 parts = order_frames(source, images)
@@ -230,7 +228,7 @@ def _check_alike(source: str, frames: Sequence[Frame]) -> None:
 def _cine(series: _Series, name: str, source: str, ordered: Ordered, pixels: dict[Path, np.ndarray]) -> Cine:
     frames = ordered.frames
     first = frames[0]
-    words = {word.upper() for frame in frames for word in frame.image_type[2:]} & _NOT_MAGNITUDE
+    words = {word for frame in frames for word in frame.no_magnitude}
     if words:
         raise InputError(source, "magnitude images", f"ImageType with {', '.join(sorted(words))} (phase or complex)")
     rr, rr_source = cycle_length(source, ordered)

@@ -127,6 +127,10 @@ class NotCine(InputError):
         self.series_uid = series_uid
 
 
+#: ImageType words (after the first two) and ComplexImageComponent values of what is no magnitude image
+_NOT_MAGNITUDE = {"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "PHASE_MAP", "VELOCITY", "VELOCITY MAP"}
+
+
 @dataclass(frozen=True)
 class Frame:
     """One image: where it is, when it is, and how its stored values become intensities.
@@ -159,6 +163,11 @@ class Frame:
     intercept: float
     inverted: bool
     facts: dict[str, str | float] = field(default_factory=dict)
+
+    @property
+    def no_magnitude(self) -> tuple[str, ...]:
+        """What of its type says that it is a phase or complex image; () of a magnitude image."""
+        return tuple(sorted({word.upper() for word in self.image_type[2:]} & _NOT_MAGNITUDE))
 
 
 def is_dicom(head: bytes) -> bool:

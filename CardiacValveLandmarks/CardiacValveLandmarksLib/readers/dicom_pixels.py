@@ -17,6 +17,8 @@ _WANTED = (
 
 #: the marker that ends every JPEG and JPEG-LS image
 _END_OF_IMAGE = b"\xff\xd9"
+#: bytes from the end in which it must be: encoders pad, with zeros and others
+_PADDING = 10
 
 
 def read_pixels(path: Path) -> np.ndarray:
@@ -60,7 +62,7 @@ def _check_ends(path: Path, data, syntax) -> None:
     else:  # pydicom 2
         streams = encaps.generate_pixel_data_frame(data.PixelData, count)
     for number, stream in enumerate(streams):
-        if not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        if _END_OF_IMAGE not in stream.rstrip(b"\0")[-_PADDING:]:
             raise Damaged(path, f"image {number} cut off (its compressed data has no end)")
 
 

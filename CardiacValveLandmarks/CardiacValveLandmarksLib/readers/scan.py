@@ -34,7 +34,7 @@ def scan(path: str | os.PathLike) -> Scan:
     if not path.exists():
         raise InputError(path, _EXPECTED, "nothing there", "Check the path.")
     found = Scan()
-    files = _walk(path, found.skipped) if path.is_dir() else [path]
+    files = files_below(path, found.skipped) if path.is_dir() else [path]
     dicom: list[Path] = []
     rest: list[tuple[Path, str, str]] = []
     for file in files:
@@ -50,10 +50,13 @@ def scan(path: str | os.PathLike) -> Scan:
             rest.append((file, kind, instead))
     # named like the images beside it, apart from numbers: one of them, and their series has a hole
     series_names = {(file.parent, _without_numbers(file)) for file in dicom}
+    there = set(dicom)
     lost: list[Damaged] = []
     others: Counter[str] = Counter()
     for file, kind, instead in rest:
         suffix = file.suffix.lower()
+        if suffix == ".gz" and file.with_suffix("") in there:
+            continue  # its copy is read
         if (file.parent, _without_numbers(file)) in series_names:
             lost.append(Damaged(file, instead))
         elif kind == "unreadable":
@@ -63,7 +66,7 @@ def scan(path: str | os.PathLike) -> Scan:
             found.skipped.append(Skipped.from_error(error))
         elif suffix in _DICOM_SUFFIXES:
             dicom.append(file)
-        elif file == path or suffix in _OTHER_IMAGES:
+        elif suffix in _OTHER_IMAGES or (file == path and suffix):
             others[suffix] += 1
     series = read_dicom(dicom, lost)
     found = Scan(_unique_names(series.cines + found.cines), series.skipped + found.skipped)
@@ -83,7 +86,7 @@ def read_cine(path: str | os.PathLike) -> Cine:
     return found.cines[0]
 
 
-def _walk(folder: Path, skipped: list[Skipped]) -> list[Path]:
+def files_below(folder: Path, skipped: list[Skipped]) -> list[Path]:
     """All files below, hidden ones left out, in an order that does not depend on the file system; subfolders that
     cannot be read go to `skipped`. Links to folders are followed, each folder once. InputError: the folder itself
     cannot be read."""
@@ -131,7 +134,7 @@ def _kind(file: Path) -> tuple[str, str]:
 
 def _without_numbers(file: Path) -> str:
     """A file's name without its numbers, decimal or hexadecimal, and without what packing adds."""
-    return re.sub("[0-9a-f]+", "#", file.name.lower().removesuffix(".gz"))
+    return re.sub("[0-9a-f]*[0-9][0-9a-f]*", "#", file.name.lower().removesuffix(".gz"))
 
 
 def _unique_names(cines: list[Cine]) -> list[Cine]:

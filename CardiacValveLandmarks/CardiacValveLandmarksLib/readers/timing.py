@@ -34,8 +34,13 @@ SOURCES = _TRIGGER + _COUNTED + _CLOCK + _ORDER_ONLY
 
 _DAY_MS = 86_400_000.0
 
-#: what may tell images of one plane and one time apart, in the order tried
-_SPLITS: tuple[Callable[[Frame], Hashable], ...] = (lambda frame: frame.echo, lambda frame: frame.acquisition)
+#: what may tell images of one plane apart, in the order tried; whether also where they share no times (words of a type
+#: may differ within a cine)
+_SPLITS: tuple[tuple[Callable[[Frame], Hashable], bool], ...] = (
+    (lambda frame: frame.image_type, False),
+    (lambda frame: frame.echo, True),
+    (lambda frame: frame.acquisition, True),
+)
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,9 @@ class Ordered:
     source: str
 
 
-def by_image_type(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """The frames of one plane, magnitude apart from phase; all together where an ImageType is a single frame's."""
-    parts = _parted(frames, lambda frame: frame.image_type)
+def apart_from_phase(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """The frames of one plane, magnitude apart from phase; all together where there is a single one of a kind."""
+    parts = _parted(frames, lambda frame: frame.no_magnitude)
     return parts if all(len(part) > 1 for part in parts) else [list(frames)]
 
 
@@ -70,11 +75,11 @@ def order_frames(path: str | os.PathLike, frames: Sequence[Frame]) -> list[Order
                 missing.path, f"{source} as in the series' other frames", "none", "Export the series again."
             )
         alike = len(values) < len(frames)
-        for key in _SPLITS:
+        for key, between in _SPLITS:
             parts = _parted(frames, key)
             times = [{frame.times[source] for frame in part} for part in parts]
             distinct = all(len(own) == len(part) > 1 for own, part in zip(times, parts, strict=True))
-            if len(parts) > 1 and distinct and (alike or _overlap(times)):
+            if len(parts) > 1 and distinct and (alike or (between and _overlap(times))):
                 return [_ordered(path, part, source) for part in parts]
         if not alike:
             return [_ordered(path, frames, source)]
