@@ -72,7 +72,7 @@ class Trajectory:
         """(...,) common phases -> (...,) mm: one standard deviation of the path, root mean square over its plane.
 
         From the scatter about the fit; for automatic points widened, as errors of neighbouring frames are alike
-        (trajectory_fit.ALIKE). An error the detector makes in the whole beat is not in it.
+        (trajectory_fit.ALIKE). An error the detector makes in the whole beat is not in it (path_draws.py).
         """
         basis = harmonic_basis(self.warp(phases), self.order)
         leverage = np.einsum("...i,ij,...j->...", basis, self.covariance, basis)
