@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..landmarks import Provenance
+from ..path_draws import STRETCH, WHOLE_BEAT_MM
 from ..study import Study
 from ..trajectory_fit import ALIKE
 
@@ -35,7 +36,9 @@ def assumptions(study: Study) -> list[str]:
         + ".",
         "± is one standard deviation from the scatter of the points about their fitted paths (rings: and from what "
         f"breath-holds shift, {study.settings.breathhold_sd_mm:g} mm assumed), {ALIKE:g} times as much where points "
-        "are automatic: a model errs alike in neighbouring frames. A mistake it makes in every frame is not in it.",
+        "are automatic: a model errs alike in neighbouring frames. Of these it also holds what the built-in model is "
+        f"off all over the beat on synthetic patients ({WHOLE_BEAT_MM:g} mm; excursions {STRETCH:.0%}); on real ones "
+        "it may be more.",
     ]
     if study.trajectories:
         orders = {t.view: (t.order, t.order_given) for t in study.trajectories}
