@@ -70,6 +70,17 @@ def test_decks_that_include_others_are_told_so(study, ventricle, tmp_path):
     assert any("INCLUDE files are not copied" in remark for remark in report["remarks"])
 
 
+@pytest.mark.parametrize("line", ["rim, 1, 3", '"RIM", 2', "1004, 1, 1, 0.5"])
+def test_conditions_of_the_deck_on_the_same_nodes_are_remarked(study, ventricle, tmp_path, line):
+    deck = write_inp(tmp_path / "heart.inp", ventricle)
+    assert not any(
+        "of the same nodes" in remark for remark in prescribe(study, deck, "rim", tmp_path / "a")[0]["remarks"]
+    )
+    deck.write_text(deck.read_text().replace("*STEP", f"*BOUNDARY\n{line}\n*STEP", 1))
+    remarks = prescribe(study, deck, "rim", tmp_path / "b")[0]["remarks"]
+    assert any("own *BOUNDARY acts on" in remark for remark in remarks)
+
+
 def test_two_decks_of_like_names_have_amplitudes_of_their_own(study, ventricle, tmp_path):
     included = []
     for name, rr in (("LV rest", 800.0), ("LV_rest", 1000.0)):

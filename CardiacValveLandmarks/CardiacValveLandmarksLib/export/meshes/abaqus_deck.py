@@ -57,6 +57,8 @@ class AbaqusDeck:
         #: upper-case names of amplitudes, and of the files of *INCLUDE
         self._amplitudes: list[str] = []
         self._included: list[str] = []
+        #: nodes, by number or set, that the deck's own conditions act on
+        self._held: list[str] = []
         self._scan()
         if not self._points:
             raise InputError(
@@ -84,6 +86,8 @@ class AbaqusDeck:
                     self._points[node] = tuple(_number(part) for part in [*parts[1:4], "", "", ""][:3])
                     if "NSET" in options:
                         self._add(options["NSET"], [node])
+                elif word == "*BOUNDARY":
+                    self._held.append(stripped.split(",")[0].strip().strip('"').upper())
                 elif word == "*NSET":
                     name = options.get("NSET", "")
                     self._add(name, self._members(name.upper(), stripped, "GENERATE" in options))
@@ -190,6 +194,13 @@ class AbaqusDeck:
             lines.insert(self._end_of_step, f"*INCLUDE, INPUT={within.name}{end}")
             lines.insert(self._first_step, f"*INCLUDE, INPUT={before.name}{end}")
             remarks.append(f"The first step moves the nodes; its time should reach {times[-1]:g} s.")
+        held = {int(name) for name in self._held if name.isdigit()}
+        held.update(*(self._sets.get(name, ("", []))[1] for name in self._held))
+        if both := held & set(numbers):
+            remarks.append(
+                f"The deck's own *BOUNDARY acts on {len(both)} of the same nodes: take it off them, or one condition "
+                "overrides the other."
+            )
         if self._includes:
             remarks.append("The deck's own *INCLUDE files are not copied: put them where it looks for them.")
         path.write_bytes("".join(lines).encode("latin-1"))
