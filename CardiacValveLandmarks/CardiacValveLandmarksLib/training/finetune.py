@@ -218,7 +218,8 @@ def finetune(
     while comparison.forgets and recipe.nearer(file.parent):
         comparison = compared()
     notes = (
-        f"Held out {how}: {len(held)} of {len(corrected)} cines.",
+        f"Held out {how}: {len(held)} of {len(corrected)} cines."
+        + (" One is little proof: look at what the new model finds in other patients." if len(held) == 1 else ""),
         *recipe.notes(),
     )
     objection = comparison.objection()
