@@ -32,6 +32,7 @@ BATCH_FILE, TABLE_FILE, MEASURES_FILE, LOG_FOLDER = "batch.json", "batch.csv", "
 _YOUNGER = 3.0
 _LIBRARY = Path(__file__).resolve().parents[1]
 _FORMAT = "cardiac-valve-landmarks batch"
+_ADVICE = "Move that folder away. (--overwrite would do everything anew, this and all others.)"
 #: how the folder begins in which an examination is at work
 _AT_WORK = ".partial-"
 #: lies in results that a batch put there, as old as they are
@@ -130,12 +131,12 @@ def in_the_way(place: Path) -> str:
         return ""
     mark = place / _MARK
     if not mark.exists():
-        return f"{place}: expected no such folder; found one. Move it away, or give --overwrite."
+        return f"{place}: expected no such folder; found one. {_ADVICE}"
     placed = mark.stat().st_mtime
     for path in place.rglob("*"):
         if path.is_file() and path.stat().st_mtime > placed + _YOUNGER:  # a corrected scene, perhaps
             found = f"{path}: expected results as they were written; found a change since."
-            return f"{found} Move these results away, or give --overwrite."
+            return f"{found} {_ADVICE}"
     return ""
 
 
