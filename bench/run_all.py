@@ -18,6 +18,7 @@ PARTS = {
     "invariance": ["--data", str(REAL)],
     "image_motion": [],
     "study_figures": [],
+    "stated_uncertainty": [],
     "slicer_interaction": [],
     "widget_gaps": [],
     "training_speed": [],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -37,6 +38,8 @@ _ADVICE = "Move that folder away. (--overwrite would do everything anew, this an
 _AT_WORK = ".partial-"
 #: lies in results that a batch put there, as old as they are
 _MARK = ".cvl-batch"
+_MEASURE_COLUMNS = ("key", "name", "value", "uncertainty", "unit", "note")
+#: names in the output folder that no examination can have
 _TAKEN = {BATCH_FILE, TABLE_FILE, MEASURES_FILE, LOG_FOLDER}
 #: studies at work in this process' children
 _running: set[subprocess.Popen] = set()
@@ -183,7 +186,7 @@ class Batch:
     def __init__(
         self, root: str | os.PathLike, folder: str | os.PathLike, options: Mapping[str, Any], overwrite: bool = False
     ) -> None:
-        self.folder, self.options, self.overwrite = make_folder(folder).absolute(), dict(options), overwrite
+        self.folder, self.options, self.overwrite = Path(folder).absolute(), dict(options), overwrite
         self.examinations = {name: path.absolute() for name, path in find_examinations(root).items()}
         if any(self.folder.is_relative_to(path) for path in self.examinations.values()):
             raise UsageError(f"{self.folder} lies in an examination that is read: choose another output folder.")
@@ -305,12 +308,9 @@ class Batch:
         return written
 
 
-_MEASURE_COLUMNS = ("key", "name", "value", "uncertainty", "unit", "note")
-
-
 def _cell(value: Any) -> Any:
     """NaN as nothing: tables of numbers have no other word for it that all programs read."""
-    return "" if isinstance(value, float) and value != value else value
+    return "" if isinstance(value, float) and math.isnan(value) else value
 
 
 def _json(content: Any) -> str:

@@ -82,8 +82,11 @@ class MeasureBuilder:
         names = ", ".join(f"{by_number(number).name} ({view})" for number, view in missing)
         return np.full(len(values), np.nan), f"extrapolated: no points of {names} near the moment it is read at"
 
-    def add(self, key, name, values, unit, definition, points, reference="", *, note="", **flags) -> None:
-        """values: (1 + samples,), the fit's first. points: ((number, view), …)."""
+    def add(self, key, name, values, unit, definition, points, reference="", *, note="", at=(), **flags) -> None:
+        """values: (1 + samples,), the fit's first. points: ((number, view), …). at: fine phases they are read at, for
+        `known_at`."""
+        if at:
+            values, note = self.known_at(values, points, *at)
         counts: Counter[str] = Counter()
         for point in points:
             counts.update(self._sources[point])

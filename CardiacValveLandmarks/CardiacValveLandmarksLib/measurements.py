@@ -181,10 +181,9 @@ def _excursions(build: MeasureBuilder, axis: ExcursionAxis, normals: Mapping[str
                                   ("4CH", ("septal", "lateral"))):  # fmt: skip
         if first in found and second in found:
             mean, used = (found[first].fine + found[second].fine) / 2, found[first].used + found[second].used
-            largest, note = build.known_at(mean.max(1), used, 0, int(mean[0].argmax()))
             definition = f"largest excursion from ED of the middle of the two mitral points, {axis.definition}"
-            key, name = f"excursion_{view.lower()}", f"mitral excursion {view}"
-            build.add(key, name, largest, "mm", definition, used, note=note)
+            at, key, name = (0, int(mean[0].argmax())), f"excursion_{view.lower()}", f"mitral excursion {view}"
+            build.add(key, name, mean.max(1), "mm", definition, used, at=at)
 
 
 def _peaks(build: MeasureBuilder, speed: np.ndarray, number: int, view: str) -> dict[str, tuple[np.ndarray, str]]:
@@ -251,13 +250,12 @@ def _chords(build: MeasureBuilder) -> None:
         for column, moment in enumerate(("ED", "ES")):
             text = reference if moment == "ED" else ""
             definition = f"distance of the two points at {moment}"
-            length, note = build.known_at(lengths[:, column], used, column * build.es_index)
-            build.add(f"{key}_{moment.lower()}", f"{name} at {moment}", length, "mm", definition, used, text, note=note)
+            at, value = (column * build.es_index,), lengths[:, column]
+            build.add(f"{key}_{moment.lower()}", f"{name} at {moment}", value, "mm", definition, used, text, at=at)
         if lengths[0].min() < _SMALLEST_MM:
             continue  # points that coincide have no strain
-        strain, note = build.known_at(100 * (lengths[:, 1] / lengths[:, 0] - 1), used, 0, build.es_index)
-        definition = "chord at ES / chord at ED − 1"
-        build.add(f"{key}_strain", f"{name}: strain at ES", strain, "%", definition, used, note=note)
+        strain, definition = 100 * (lengths[:, 1] / lengths[:, 0] - 1), "chord at ES / chord at ED − 1"
+        build.add(f"{key}_strain", f"{name}: strain at ES", strain, "%", definition, used, at=(0, build.es_index))
         curve = chord(build.phases)
         build.curve(f"{key}_diameter", name, "mm", curve, used)
         build.curve(f"{key}_strain", f"{name}: strain", "%", 100 * (curve / lengths[:, :1] - 1), used)
@@ -278,18 +276,16 @@ def _rings(build: MeasureBuilder, ring_draws: Mapping[str, tuple]) -> None:
         areas = _of_some_shape(ring_area(moments) / 100.0, unknown.get("area"))
         perimeters = _of_some_shape(ring_perimeter(moments), unknown.get("perimeter"))
         for column, moment in enumerate(("ED", "ES")):
-            low, index = moment.lower(), column * build.es_index
-            area, note = build.known_at(areas[:, column], used, index)
-            perimeter, _ = build.known_at(perimeters[:, column], used, index)
+            low, at = moment.lower(), (column * build.es_index,)
             build.add(
-                f"{valve}_area_{low}", f"{valve} ring area at {moment}", area, "cm²",
+                f"{valve}_area_{low}", f"{valve} ring area at {moment}", areas[:, column], "cm²",
                 f"½‖Σ rᵢ × rᵢ₊₁‖ of the ring's nodes{shape}", used, references[0] if moment == "ED" else "",
-                note=note, **flags,
+                at=at, **flags,
             )  # fmt: skip
             build.add(
-                f"{valve}_perimeter_{low}", f"{valve} ring perimeter at {moment}", perimeter, "mm",
+                f"{valve}_perimeter_{low}", f"{valve} ring perimeter at {moment}", perimeters[:, column], "mm",
                 f"sum of the ring's segments{shape}", used, references[1] if moment == "ED" else "",
-                note=note, **flags,
+                at=at, **flags,
             )  # fmt: skip
         coarse = nodes(build.phases, _RING_NODES)
         curve = _of_some_shape(ring_area(coarse) / 100.0, unknown.get("area"))
@@ -299,10 +295,10 @@ def _rings(build: MeasureBuilder, ring_draws: Mapping[str, tuple]) -> None:
         # a quarter of the phases: the volume is largest where it hardly changes
         swept = swept_volume(moments[:, :1], nodes(build.fine[::4], _RING_NODES))
         swept = _of_some_shape(swept, unknown.get("sweep"))
-        largest, note = build.known_at(swept.max(1), used, 0, 4 * int(swept[0].argmax()))
         build.add(
-            f"{valve}_sweep", f"{valve} annulus sweep volume", largest, "mL",
-            f"largest volume between the ring's cap at ED and the current one{shape}", used, note=note, **flags,
+            f"{valve}_sweep", f"{valve} annulus sweep volume", swept.max(1), "mL",
+            f"largest volume between the ring's cap at ED and the current one{shape}", used,
+            at=(0, 4 * int(swept[0].argmax())), **flags,
         )  # fmt: skip
         curve = _of_some_shape(swept_volume(moments[:, :1], coarse), unknown.get("sweep"))
         build.curve(f"{valve}_sweep", f"{valve} annulus sweep volume", "mL", curve, used)
@@ -335,24 +331,14 @@ def _lv_length(build: MeasureBuilder) -> None:
 
         fine = length(build.fine)
         at_ed, at_es, shortest, when = fine[:, 0], fine[:, build.es_index], fine.min(1), int(fine[0].argmin())
-        shortening = 100 * (at_ed - shortest) / at_ed
-        how, usual = "100·(L at ED − shortest L)/L at ED", "17.1 ± 2.3 %"
-        for stem, what, values, unit, words_for_it, reference, moments in (
-            (f"lv_length{key}_ed", f"LV length{words} at ED", at_ed, "mm", definition, "", (0,)),
-            (f"lv_length{key}_es", f"LV length{words} at ES", at_es, "mm", definition, "", (build.es_index,)),
-            (f"lv_length{key}_min", f"LV length{words}, shortest", shortest, "mm", definition, "", (when,)),
-            (
-                f"longitudinal_shortening{key}",
-                f"longitudinal shortening{words}",
-                shortening,
-                "%",
-                how,
-                usual,
-                (0, when),
-            ),
-        ):
-            known, note = build.known_at(values, used, *moments)
-            build.add(stem, what, known, unit, words_for_it, used, reference, note=note)
+        es = build.es_index
+        build.add(f"lv_length{key}_ed", f"LV length{words} at ED", at_ed, "mm", definition, used, at=(0,))
+        build.add(f"lv_length{key}_es", f"LV length{words} at ES", at_es, "mm", definition, used, at=(es,))
+        build.add(f"lv_length{key}_min", f"LV length{words}, shortest", shortest, "mm", definition, used, at=(when,))
+        build.add(
+            f"longitudinal_shortening{key}", f"longitudinal shortening{words}", 100 * (at_ed - shortest) / at_ed, "%",
+            "100·(L at ED − shortest L)/L at ED", used, "17.1 ± 2.3 %", at=(0, when),
+        )  # fmt: skip
         build.curve(f"lv_length{key}", f"LV length{words}", "mm", length(build.phases), used)
 
     if bases and apexes:

@@ -7,7 +7,7 @@ import pytest
 import synthetic_truth as synthetic
 from CardiacValveLandmarksLib.beat_quantities import velocity_peaks
 from CardiacValveLandmarksLib.breathhold import without_common
-from CardiacValveLandmarksLib.landmarks import APEX, VIEWS
+from CardiacValveLandmarksLib.landmarks import APEX, VIEWS, Provenance
 from CardiacValveLandmarksLib.study import StudySettings
 from CardiacValveLandmarksLib.study_build import build_study
 from CardiacValveLandmarksLib.trajectory_fit import default_order
@@ -168,3 +168,24 @@ def test_a_wave_where_nothing_was_recorded_has_no_value():
     late = study.measure("a_mean")
     assert np.isnan(late.value) and ("no points" in late.note or "stand apart" in late.note)
     assert np.isfinite(study.measure("e_mean").value) and np.isfinite(study.measure("s_mean").value)
+
+
+@pytest.mark.parametrize("count", [6, 8])
+def test_nothing_is_measured_where_all_points_are_absent(count):
+    """Without points in systole the paths swing out there, by up to the half of the excursion."""
+
+    def without(series):
+        start = round(0.33 * series.n_frames) - count // 2
+        arrays = [np.array(a) for a in (series.positions, series.provenance, series.confidence)]
+        for array, value in zip(arrays, (np.nan, Provenance.ABSENT, np.nan), strict=True):
+            array[start : start + count] = value
+        return series.replace(**dict(zip(("positions", "provenance", "confidence"), arrays, strict=True)))
+
+    made = synthetic.make(1, 0.3)
+    whole = build_study(made.entries, QUICK)
+    holed = build_study([(c, without(s)) for c, s in made.entries], QUICK)
+    for key in ("mapse_mean", "mapse_septal", "tapse", "excursion_2ch", "lv_length_min", "longitudinal_shortening"):
+        assert np.isfinite(whole.measure(key).value) and np.isnan(holed.measure(key).value), key
+        assert "extrapolated" in holed.measure(key).note
+    for key in ("lv_length_ed", "mitral_4ch_ed", "mitral_area_ed"):
+        assert holed.measure(key).value == pytest.approx(whole.measure(key).value, rel=0.1), key

@@ -186,26 +186,6 @@ def test_points_that_all_coincide_measure_nothing(entries):
     assert {r.valve for r in result.refused} == {"mitral", "tricuspid", "aortic"}
 
 
-@pytest.mark.parametrize("count", [6, 8])
-def test_nothing_is_measured_where_all_points_are_absent(count):
-    """Without points in systole the paths swing out there, by up to the half of the excursion."""
-
-    def without(series):
-        start = round(0.33 * series.n_frames) - count // 2
-        arrays = [np.array(a) for a in (series.positions, series.provenance, series.confidence)]
-        for array, value in zip(arrays, (np.nan, Provenance.ABSENT, np.nan), strict=True):
-            array[start : start + count] = value
-        return series.replace(**dict(zip(("positions", "provenance", "confidence"), arrays, strict=True)))
-
-    made = synthetic.make(1, 0.3)
-    whole, holed = study(made.entries), study([(c, without(s)) for c, s in made.entries])
-    for key in ("mapse_mean", "mapse_septal", "tapse", "excursion_2ch", "lv_length_min", "longitudinal_shortening"):
-        assert np.isfinite(whole.measure(key).value) and np.isnan(holed.measure(key).value), key
-        assert "extrapolated" in holed.measure(key).note
-    for key in ("lv_length_ed", "mitral_4ch_ed", "mitral_area_ed"):
-        assert holed.measure(key).value == pytest.approx(whole.measure(key).value, rel=0.1), key
-
-
 @pytest.mark.parametrize("frames", ["some", "half", "all"])
 def test_landmarks_absent(frames):
     def without(series):

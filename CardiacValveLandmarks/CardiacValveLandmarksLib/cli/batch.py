@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         finally:
             written = batch.write_tables()
     failed = [record for name in batch.examinations if not (record := batch.outcome(name)).done]
-    print(f"Written to {Path(folder)}: {BATCH_FILE}, {', '.join(path.name for path in written)}, a folder each.")
+    print(f"Written to {folder}: {BATCH_FILE}, {', '.join(path.name for path in written)}, a folder each.")
     if failed:
         print(
             f"cvl: error: {len(failed)} of {len(batch.examinations)} examinations failed; see above.", file=sys.stderr

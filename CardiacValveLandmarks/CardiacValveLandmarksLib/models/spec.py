@@ -213,9 +213,8 @@ def spec_from_entry(entry: Mapping, origin: str, where: str | os.PathLike) -> Mo
     names = {field.name for field in fields(ModelSpec)} - {"origin", "path", "checksum"}
     if isinstance(entry, Mapping):
         entry = {"training": None, **entry}
-
-    if isinstance(entry, Mapping) and isinstance(entry.get("input"), Mapping):
-        entry = {**entry, "input": {"curves": [], **entry["input"]}}
+        if isinstance(entry.get("input"), Mapping):
+            entry["input"] = {"curves": [], **entry["input"]}
 
     def check_names(found: object, expected: set[str], what: str) -> None:
         if not isinstance(found, Mapping) or set(found) != expected:

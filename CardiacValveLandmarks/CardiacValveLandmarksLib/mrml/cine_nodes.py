@@ -294,14 +294,7 @@ def _dicom_facts(sequence, shape: tuple[int, ...], times: np.ndarray | None) -> 
     if not np.allclose(cine.times_ms - cine.times_ms[0], times - times[0], atol=1.0):
         return {}
     names = (
-        "rr_ms",
-        "rr_source",
-        "name",
-        "source",
-        "study_uid",
-        "frame_of_reference_uid",
-        "patient_key",
-        "attributes",
-        "doubts",
+        *("rr_ms", "rr_source", "name", "source", "study_uid", "frame_of_reference_uid", "patient_key"),
+        *("attributes", "doubts"),
     )
     return {name: getattr(cine, name) for name in names}

@@ -73,6 +73,8 @@ _CONVERTED = (
     "UnassignedPerFrameConvertedAttributesSequence",
     "UnassignedSharedConvertedAttributesSequence",
 )
+#: ImageType words (after the first two) and ComplexImageComponent values of what is no magnitude image
+_NOT_MAGNITUDE = {"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "PHASE_MAP", "VELOCITY", "VELOCITY MAP"}
 #: GE's own element that tells phase from magnitude, who owns its block, and what its values mean
 _GE_OWNER, _GE_COMPONENT = 0x00430010, 0x0043102F
 _GE_COMPONENTS = {1: "PHASE", 2: "REAL", 3: "IMAGINARY"}
@@ -125,10 +127,6 @@ class NotCine(InputError):
     def __init__(self, path: Path, expected: str, found: str, series_uid: str, advice: str = "") -> None:
         super().__init__(path, expected, found, advice)
         self.series_uid = series_uid
-
-
-#: ImageType words (after the first two) and ComplexImageComponent values of what is no magnitude image
-_NOT_MAGNITUDE = {"P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "PHASE_MAP", "VELOCITY", "VELOCITY MAP"}
 
 
 @dataclass(frozen=True)
@@ -326,7 +324,7 @@ def _ge_component(data) -> str:
     if str(data[_GE_OWNER].value if _GE_OWNER in data else "").strip() != "GEMS_PARM_01" or _GE_COMPONENT not in data:
         return ""
     value = data[_GE_COMPONENT].value
-    value = int.from_bytes(value, "little") if isinstance(value, bytes) else _fact(value)  # unknown to the transfer
+    value = int.from_bytes(value, "little") if isinstance(value, bytes) else _fact(value)  # its type may not be stated
     return _GE_COMPONENTS.get(value, "")
 
 

@@ -44,10 +44,10 @@ _MOST_IMAGES = 96
 _LARGEST_MM = 20.0
 #: how far from the old weights (0) to the new (1), tried at the end; and what the error on synthetic images may rise by
 _WAYS, _ALLOWED = tuple(n / 10 for n in range(10, 0, -1)), 1.02
-#: with a new curve the weights stay unless they lower the held-out error to this share of what the curve alone does
-_WORTH = 0.95
 #: beyond that, what is lost on synthetic images counts so many times as much as what is gained on those held out
 _LOST_COUNTS = 10
+#: with a new curve the weights stay unless they lower that cost to this share of what the curve alone has
+_WORTH = 0.95
 
 
 @dataclass(frozen=True)

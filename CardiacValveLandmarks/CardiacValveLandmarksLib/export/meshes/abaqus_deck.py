@@ -53,7 +53,6 @@ class AbaqusDeck:
         #: upper-case names of sets whose degrees of freedom are turned
         self._turned: list[str] = []
         self._first_step = self._end_of_step = None
-        self._includes = False
         #: upper-case names of amplitudes, and of the files of *INCLUDE
         self._amplitudes: list[str] = []
         self._included: list[str] = []
@@ -62,7 +61,7 @@ class AbaqusDeck:
         self._scan()
         if not self._points:
             raise InputError(
-                path, "nodes (*NODE)", "none" + (" (they may be in an *INCLUDE)" if self._includes else "")
+                path, "nodes (*NODE)", "none" + (" (they may be in an *INCLUDE)" if self._included else "")
             )
 
     def _scan(self) -> None:
@@ -113,7 +112,6 @@ class AbaqusDeck:
             )
         if word == "*TRANSFORM":
             self._turned.append(options.get("NSET", "").upper())
-        self._includes |= word == "*INCLUDE"
         if word == "*INCLUDE":
             self._included.append(options.get("INPUT", "").upper())
         if word == "*AMPLITUDE":
@@ -148,7 +146,7 @@ class AbaqusDeck:
     def nodes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         ids = list(dict.fromkeys(self._sets[name.upper()][1]))
         if unknown := self._unknown.get(name.upper()):
-            where = " (files of *INCLUDE are not read)" if self._includes else ""
+            where = " (files of *INCLUDE are not read)" if self._included else ""
             raise InputError(
                 self._path, f"the members of set {name}", f"{unknown[0]!r}, which is defined nowhere before it{where}"
             )
@@ -188,7 +186,7 @@ class AbaqusDeck:
         remarks = []
         if self._first_step is None or self._end_of_step is None:
             lines.append(f"*INCLUDE, INPUT={before.name}{end}")
-            none = "no step in the deck itself" if self._includes else "no step in the deck"
+            none = "no step in the deck itself" if self._included else "no step in the deck"
             remarks.append(f"There is {none}: include {within.name} in the step that is to move the nodes.")
         else:
             lines.insert(self._end_of_step, f"*INCLUDE, INPUT={within.name}{end}")
@@ -201,7 +199,7 @@ class AbaqusDeck:
                 f"The deck's own *BOUNDARY acts on {len(both)} of the same nodes: take it off them, or one condition "
                 "overrides the other."
             )
-        if self._includes:
+        if self._included:
             remarks.append("The deck's own *INCLUDE files are not copied: put them where it looks for them.")
         path.write_bytes("".join(lines).encode("latin-1"))
         return tuple(remarks)

@@ -12,8 +12,6 @@ import numpy as np
 from ...errors import InputError
 
 _DATA = re.compile(rb"\$(NodeData|ElementData|ElementNodeData)\s.*?\$End\1[ \t]*\r?\n?", re.DOTALL)
-
-
 #: the largest node number that is taken: this, and so many times the count of nodes
 _MOST_NUMBERS, _SPARSE = 10_000_000, 100
 
@@ -35,8 +33,6 @@ def read(path: Path) -> GmshMesh:
                 "Renumber them in Gmsh (Tools > Global renumbering, or RenumberMeshNodes).",
             )
         mesh = _read_mesh(content)
-    except InputError:
-        raise
     except (meshio.ReadError, ValueError, IndexError, KeyError, AssertionError, UnicodeDecodeError) as error:
         if "gmsh:physical" in str(error):  # meshio's words
             raise InputError(
